@@ -1,0 +1,116 @@
+//! Compiles the contract without protoc, and refuses a method that has no access rule.
+
+use std::{collections::BTreeMap, env, error::Error, fmt::Write as _, fs, path::PathBuf};
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+const FILES: &[&str] = &[
+    "hms/access.proto",
+    "hms/fault.proto",
+    "hms/host/v1/unit.proto",
+    "hms/host/v1/log.proto",
+    "hms/host/v1/host.proto",
+    "hms/controller/v1/fleet.proto",
+    "hms/controller/v1/app.proto",
+    "hms/controller/v1/enrollment.proto",
+    "hms/controller/v1/session.proto",
+    "hms/controller/v1/audit.proto",
+];
+
+/// Enum fields that JSON shows as words (`src/words.rs`).
+const WORDS: &[(&str, &str)] = &[
+    ("hms.controller.v1.App.state", "crate::words::app_state"),
+    ("hms.controller.v1.Host.state", "crate::words::host_state"),
+    ("hms.Fault.kind", "crate::words::fault_kind"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=hms");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_source_info(true).include_imports(true).open_files(FILES)?;
+    // These bytes keep the access options, which the parsed form drops.
+    let encoded = compiler.encode_file_descriptor_set();
+    fs::write(out.join("descriptors.bin"), &encoded)?;
+
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
+    every_method_has_a_rule(&pool)?;
+    let redacted = messages_with_secrets(&pool);
+    fs::write(out.join("redacted.rs"), debug_impls(&redacted))?;
+
+    let mut builder = tonic_prost_build::configure()
+        .include_file("contract.rs")
+        .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
+        .type_attribute(".", "#[cfg_attr(feature = \"openapi\", derive(utoipa::ToSchema))]")
+        .message_attribute(".", "#[serde(default)]")
+        .skip_debug(redacted.keys());
+    for (field, module) in WORDS {
+        builder = builder
+            .field_attribute(field, format!("#[serde(with = \"{module}\")]"))
+            .field_attribute(field, "#[cfg_attr(feature = \"openapi\", schema(value_type = String))]");
+    }
+    builder.compile_fds(prost_types_of(&encoded)?)?;
+    Ok(())
+}
+
+fn prost_types_of(encoded: &[u8]) -> Result<tonic_prost_build::FileDescriptorSet, prost::DecodeError> {
+    tonic_prost_build::FileDescriptorSet::decode(encoded)
+}
+
+fn every_method_has_a_rule(pool: &DescriptorPool) -> Result<(), Box<dyn Error>> {
+    let access = pool.get_extension_by_name("hms.access").ok_or("hms.access is not declared")?;
+    for service in pool.services() {
+        for method in service.methods() {
+            let options = method.options();
+            if !options.has_extension(&access) {
+                return Err(format!("{} has no option (hms.access)", method.full_name()).into());
+            }
+            let rule = options.get_extension(&access);
+            let rule = rule.as_message().ok_or("hms.access is not a message")?;
+            let number = |name| rule.get_field_by_name(name).and_then(|v| v.as_enum_number()).unwrap_or(0);
+            let (role, audience) = (number("role"), number("audience"));
+            // Users need a role; everybody else has none.
+            if (audience == 0) != (role != 0) {
+                return Err(format!("{}: role and audience do not fit each other", method.full_name()).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Messages that have a `debug_redact` field, with that fields' names.
+fn messages_with_secrets(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
+    pool.all_messages()
+        .filter(|m| m.fields().any(|f| is_secret(&f)))
+        .map(|m| (format!(".{}", m.full_name()), m))
+        .collect()
+}
+
+fn is_secret(field: &prost_reflect::FieldDescriptor) -> bool {
+    field.options().get_field_by_name("debug_redact").and_then(|v| v.as_bool()).unwrap_or(false)
+}
+
+/// `Debug` for those messages: the other fields as they are, the secret ones blanked.
+fn debug_impls(messages: &BTreeMap<String, MessageDescriptor>) -> String {
+    let mut code = String::new();
+    for message in messages.values() {
+        let path = message.full_name().replace('.', "::");
+        let _ = writeln!(code, "impl std::fmt::Debug for crate::contract::{path} {{");
+        let _ = writeln!(code, "fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{");
+        let _ = write!(code, "f.debug_struct({:?})", message.name());
+        for field in message.fields() {
+            let name = field.name();
+            match is_secret(&field) {
+                true => {
+                    let _ = write!(code, ".field({name:?}, &\"[redacted]\")");
+                }
+                false => {
+                    let _ = write!(code, ".field({name:?}, &self.{name})");
+                }
+            }
+        }
+        let _ = writeln!(code, ".finish() }} }}");
+    }
+    code
+}

@@ -1,0 +1,168 @@
+//! Who may call which method: the access options of the contract as a table.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+
+pub use crate::contract::hms::{Audience, Role};
+
+/// The access rule of one method.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The least role; `Role::Unspecified` for audiences other than users.
+    pub role: Role,
+    /// Whether the call changes something.
+    pub mutates: bool,
+    /// For whom the method is made.
+    pub audience: Audience,
+    method: MethodDescriptor,
+}
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(crate::DESCRIPTORS).expect("the build checked the descriptors"));
+
+static RULES: LazyLock<HashMap<String, Rule>> = LazyLock::new(|| {
+    let access = POOL.get_extension_by_name("hms.access").expect("declared in access.proto");
+    let methods = POOL.services().flat_map(|s| s.methods().collect::<Vec<_>>());
+    methods.map(|m| (path_of(&m), rule_of(m, &access))).collect()
+});
+
+fn path_of(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+fn rule_of(method: MethodDescriptor, access: &prost_reflect::ExtensionDescriptor) -> Rule {
+    let options = method.options();
+    let option = options.get_extension(access);
+    let field =
+        |name: &str| option.as_message().and_then(|m| m.get_field_by_name(name).map(|v| v.into_owned()));
+    let number = |name| field(name).and_then(|v| v.as_enum_number()).unwrap_or(0);
+    Rule {
+        role: Role::try_from(number("role")).unwrap_or_default(),
+        mutates: field("mutates").and_then(|v| v.as_bool()).unwrap_or(false),
+        audience: Audience::try_from(number("audience")).unwrap_or_default(),
+        method,
+    }
+}
+
+/// The rule of a method, by its full gRPC path (`/package.Service/Method`). No rule means: refuse.
+pub fn rule(path: &str) -> Option<&'static Rule> {
+    RULES.get(path)
+}
+
+/// All methods of the contract with their rules, by path.
+pub fn rules() -> impl Iterator<Item = (&'static str, &'static Rule)> {
+    RULES.iter().map(|(path, rule)| (path.as_str(), rule))
+}
+
+impl Rule {
+    /// Whether a user with this role may call the method.
+    pub fn allows(&self, role: Role) -> bool {
+        self.audience == Audience::User && self.role != Role::Unspecified && role >= self.role
+    }
+
+    /// The request as JSON with every secret blanked, for the audit. `None` when it is not such a message.
+    pub fn describe_request(&self, encoded: &[u8]) -> Option<serde_json::Value> {
+        let mut message = DynamicMessage::decode(self.method.input(), encoded).ok()?;
+        blank_secrets(&mut message);
+        serde_json::to_value(&message).ok()
+    }
+
+    /// Whether the method answers with a stream.
+    pub fn streams(&self) -> bool {
+        self.method.is_server_streaming()
+    }
+}
+
+fn blank_secrets(message: &mut DynamicMessage) {
+    for field in message.descriptor().fields().collect::<Vec<_>>() {
+        if !message.has_field(&field) {
+            continue;
+        }
+        let secret =
+            field.options().get_field_by_name("debug_redact").and_then(|v| v.as_bool()).unwrap_or(false);
+        match message.get_field_mut(&field) {
+            Value::String(text) if secret => *text = "[redacted]".into(),
+            _ if secret => message.clear_field(&field),
+            Value::Message(inner) => blank_secrets(inner),
+            Value::List(items) => items.iter_mut().for_each(blank_item),
+            Value::Map(entries) => entries.values_mut().for_each(blank_item),
+            _ => {}
+        }
+    }
+}
+
+fn blank_item(value: &mut Value) {
+    if let Value::Message(inner) = value {
+        blank_secrets(inner);
+    }
+}
+
+/// The word for a role, as users, certificates and the database have it.
+pub fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Operator => "operator",
+        Role::Viewer => "viewer",
+        Role::Unspecified => "none",
+    }
+}
+
+/// The role a word stands for.
+pub fn role_from_word(word: &str) -> Option<Role> {
+    match word {
+        "admin" => Some(Role::Admin),
+        "operator" => Some(Role::Operator),
+        "viewer" => Some(Role::Viewer),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::controller::v1::LoginRequest;
+
+    /// The reviewed table of security case 29: a change of the contract's access shows here.
+    #[test]
+    fn the_access_table_is_as_reviewed() {
+        let mut lines: Vec<_> = rules()
+            .map(|(path, r)| {
+                let who = match r.audience {
+                    Audience::User => role_word(r.role),
+                    Audience::Anyone => "anyone",
+                    Audience::Agent => "agent",
+                };
+                format!("{path:<52} {who:<9}{}", if r.mutates { "mutates" } else { "" }).trim_end().to_owned()
+            })
+            .collect();
+        lines.sort();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_method_that_is_not_in_the_contract_has_no_rule() {
+        assert!(rule("/hms.host.v1.UnitService/Kill").is_none());
+        assert!(rule("").is_none());
+    }
+
+    #[test]
+    fn a_higher_role_includes_the_lower_ones() {
+        let restart = rule("/hms.host.v1.UnitService/Restart").unwrap();
+        assert!(restart.mutates && !restart.allows(Role::Viewer));
+        assert!(restart.allows(Role::Operator) && restart.allows(Role::Admin));
+        assert!(!rule("/hms.controller.v1.EnrollmentService/Renew").unwrap().allows(Role::Admin));
+    }
+
+    #[test]
+    fn secrets_show_neither_in_debug_nor_in_the_audit() {
+        let login =
+            LoginRequest { username: "ada".into(), password: "canary-7f3".into(), csr: String::new() };
+        assert!(!format!("{login:?}").contains("canary"));
+        let told = rule("/hms.controller.v1.EnrollmentService/Login").unwrap();
+        let told = told.describe_request(&login.encode_to_vec()).unwrap().to_string();
+        assert!(told.contains("ada") && !told.contains("canary"), "{told}");
+    }
+}

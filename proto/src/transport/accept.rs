@@ -1,0 +1,214 @@
+//! The accept loop: every connection is bounded before it costs anything.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Server, server::Connected};
+
+use crate::identity::{Identity, validity_of};
+
+/// How much a port takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections, handshakes included. More are closed at once.
+    pub connections: usize,
+    /// Open connections from one address.
+    pub per_address: usize,
+    /// How long a handshake may take.
+    pub handshake: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 1024, per_address: 128, handshake: Duration::from_secs(5) }
+    }
+}
+
+/// Who is at the other end of a connection. tonic puts it into each request's extensions.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Whom its certificate names.
+    pub identity: Identity,
+    /// Where it connected from.
+    pub address: SocketAddr,
+    /// When its certificate ends, in seconds since the epoch.
+    pub certificate_ends: i64,
+}
+
+/// A connection whose caller is known.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+    _held: Held,
+}
+
+/// The place that a connection takes up, given back when it closes.
+#[derive(Debug)]
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    address: IpAddr,
+    counts: Counts,
+}
+
+type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = counts.get_mut(&self.address) {
+            *n -= 1;
+            if *n == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Accepts connections until the receiver is dropped. Each handshake runs in its own task with the configuration
+/// that holds at that moment, so a renewed certificate needs no restart.
+pub fn accept(
+    listener: TcpListener,
+    config: Arc<ArcSwap<ServerConfig>>,
+    limits: Limits,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (ready, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let counts = Counts::default();
+        while !ready.is_closed() {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ready.closed() => break,
+            };
+            match accepted {
+                Ok((tcp, address)) => {
+                    let Some(held) = reserve(&places, &counts, address.ip(), limits.per_address) else {
+                        tracing::warn!(%address, "too many connections, closed one");
+                        continue;
+                    };
+                    let (config, ready) = (config.load_full(), ready.clone());
+                    tokio::spawn(async move {
+                        match tokio::time::timeout(limits.handshake, handshake(tcp, address, config, held))
+                            .await
+                        {
+                            Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
+                            Ok(Err(error)) => tracing::info!(%address, %error, "refused a connection"),
+                            Err(_) => tracing::info!(%address, "handshake took too long"),
+                        }
+                    });
+                }
+                // Out of file descriptors, mostly: others have to close first.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+fn reserve(places: &Arc<Semaphore>, counts: &Counts, address: IpAddr, most: usize) -> Option<Held> {
+    let permit = places.clone().try_acquire_owned().ok()?;
+    let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let n = map.entry(address).or_default();
+    if *n >= most {
+        return None;
+    }
+    *n += 1;
+    Some(Held { _permit: permit, address, counts: counts.clone() })
+}
+
+async fn handshake(
+    tcp: TcpStream,
+    address: SocketAddr,
+    config: Arc<ServerConfig>,
+    held: Held,
+) -> io::Result<Connection> {
+    tcp.set_nodelay(true)?;
+    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
+    let leaf = leaf.ok_or_else(|| io::Error::other("no client certificate"))?;
+    let peer = Peer {
+        identity: Identity::of_certificate(leaf).map_err(io::Error::other)?,
+        certificate_ends: validity_of(leaf).map_err(io::Error::other)?.1,
+        address,
+    };
+    Ok(Connection { stream, peer, _held: held })
+}
+
+/// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers).
+pub fn harden(server: Server) -> Server {
+    server
+        .max_concurrent_streams(256)
+        .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(32))
+        .http2_max_local_error_reset_streams(Some(64))
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_frame_size(16 * 1024)
+        // A certificate is checked at the handshake only: connections do not live much longer than that is fair.
+        .max_connection_age(Duration::from_secs(3600))
+        .max_connection_age_grace(Duration::from_secs(3600))
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
