@@ -177,6 +177,11 @@ impl Fault {
         if let Some(fault) = detail.and_then(|d| Self::decode(d.value.as_slice()).ok()) {
             return fault;
         }
+        if let Some(cause) =
+            std::error::Error::source(status).and_then(|e| crate::transport::NotConnected::behind(e))
+        {
+            return Self::new(FaultKind::Unreachable, cause.to_string());
+        }
         let kind = match status.code() {
             // tonic says "Cancelled" for an expired grpc-timeout.
             Code::DeadlineExceeded | Code::Cancelled => FaultKind::Unknown,
@@ -186,6 +191,18 @@ impl Fault {
             code => TABLE.iter().find(|r| r.code == code).map_or(FaultKind::Internal, |r| r.kind),
         };
         Self::new(kind, cause_of(status))
+    }
+}
+
+impl Fault {
+    /// The call never left: the host cannot be reached. Anything else that breaks may have arrived.
+    pub fn from_transport(error: &(dyn std::error::Error + 'static)) -> Self {
+        match crate::transport::NotConnected::behind(error) {
+            Some(cause) => Self::new(FaultKind::Unreachable, cause.to_string()),
+            None => {
+                Self::new(FaultKind::Unknown, format!("the connection broke before the answer came: {error}"))
+            }
+        }
     }
 }
 

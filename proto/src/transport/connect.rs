@@ -22,7 +22,10 @@ pub fn endpoint(address: &Address, tls: ClientTls) -> Channel {
     let address = address.clone();
     let connector = tower::service_fn(move |_: http::Uri| {
         let (address, config) = (address.clone(), tls.load_full());
-        async move { tokio::time::timeout(CONNECT, connect(address, config)).await.map_err(|_| timed_out())? }
+        async move {
+            let attempt = tokio::time::timeout(CONNECT, connect(&address, config)).await;
+            attempt.unwrap_or_else(|_| Err(timed_out())).map_err(|cause| NotConnected { address, cause })
+        }
     });
     // The real address is the connector's; tonic only needs a URI of the plain kind.
     Endpoint::from_static("http://hms")
@@ -32,11 +35,28 @@ pub fn endpoint(address: &Address, tls: ClientTls) -> Channel {
         .connect_with_connector_lazy(connector)
 }
 
+/// No connection could be made, so nothing of the call has reached the peer.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {address}: {cause}")]
+pub struct NotConnected {
+    /// Where to.
+    pub address: Address,
+    /// Why not.
+    pub cause: io::Error,
+}
+
+impl NotConnected {
+    /// Looks for it among the causes of an error.
+    pub fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref())
+    }
+}
+
 fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no connection within 5 s")
 }
 
-async fn connect(address: Address, config: Arc<ClientConfig>) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+async fn connect(address: &Address, config: Arc<ClientConfig>) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
     let tcp = TcpStream::connect(address.as_str()).await?;
     // Without it, small messages wait for the peer's delayed acknowledgement: 40 ms a call.
     tcp.set_nodelay(true)?;

@@ -4,4 +4,4 @@ mod accept;
 mod connect;
 
 pub use accept::{Connection, Limits, Peer, accept, harden};
-pub use connect::{ClientTls, endpoint};
+pub use connect::{ClientTls, NotConnected, endpoint};
