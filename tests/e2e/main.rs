@@ -1,0 +1,5 @@
+//! End-to-end tests on real systemd hosts: one binary, a module per subject.
+
+#![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
+
+mod testbed;
