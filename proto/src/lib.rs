@@ -7,6 +7,7 @@
 //! - [`names`]: parsed names; the only way from text to something a host acts on.
 //! - [`identity`]: who a certificate belongs to, and whom to trust.
 //! - [`transport`]: TLS connections in and out, bounded.
+//! - [`when`]: points in time as people type them.
 
 /// Generated from the .proto files.
 #[expect(
@@ -29,6 +30,7 @@ pub mod fault;
 pub mod identity;
 pub mod names;
 pub mod transport;
+pub mod when;
 mod words;
 
 pub use contract::hms::{Role, controller, host};
