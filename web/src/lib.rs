@@ -1,1 +1,51 @@
-//! x
+//! The web face of HMS: page structs, their templates, and the assets that belong to them. No I/O and no HTTP: the
+//! controller fills a struct, calls [`Template::render`] and sends the text; everything here renders from sample data.
+//!
+//! # How a page is added
+//!
+//! 1. `src/pages/<noun>.rs`: a struct with a [`Frame`] and what the page shows, `#[derive(Template)]`, and a `sample()`.
+//! 2. `templates/pages/<noun>.html`: `{% extends "layout.html" %}`, one `{% block main %}`.
+//! 3. A line in [`pages::samples`]: the tests and the gallery (`cargo run -p hms-web --example gallery -- OUTDIR`) then
+//!    cover it. A link in [`frame::rail`] if people go there.
+//! 4. The controller gets a handler that fills the struct.
+//!
+//! What changes while a page is open is a part (`src/parts`): its template is included by the page and rendered alone as a
+//! [`Fragment`], whose `id` is the `id` of its root element.
+//!
+//! # What the pages expect of the controller
+//!
+//! Forms work without scripts: POST, then 303 back. With scripts the same form is sent by `fetch` with
+//! `Accept: text/html; fragment=1` and `X-Requested-With: hms`; the answer is then HTML whose root elements replace those
+//! of the same `id`. A 401 sends the browser to the login page.
+//!
+//! | request | fields | answer to a fragment request |
+//! |---|---|---|
+//! | `POST /login` | `username password next` | never one |
+//! | `POST /logout` | | never one |
+//! | `POST /apps/{key}/{start,stop,restart}` | | [`parts::AppRow`] with its `outcome` (also when it failed) |
+//! | `GET /logs` | `source` (`app:KEY`, `host:NAME`) `lines since until priority q follow` (`1`) | never one |
+//! | `POST /hosts` | `name address` | [`parts::AddHost`] with token or error, then [`parts::HostList`] |
+//! | `POST /hosts/{name}/token` | | the same |
+//! | `POST /hosts/{name}/remove` | `confirm` (the name) | the same |
+//! | `GET /audit` | `actor host result method since until before` | never one |
+//! | `POST /settings/sessions/{id}/revoke` | | [`parts::SessionList`] |
+//! | `GET /static/…` | | [`assets::get`] |
+//! | `GET /events` | as in [`Frame::events`], and `after` (last seen `id`) | [`events::Event`]s |
+//!
+//! Every page fits `Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;
+//! font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'` ([`CSP`]).
+
+pub mod assets;
+pub mod events;
+pub mod frame;
+pub mod pages;
+pub mod parts;
+pub mod text;
+
+pub use askama::Template;
+pub use events::{Event, Fragment};
+pub use frame::{Frame, Role, View};
+
+/// The policy that every page is made for; to be sent with every response.
+pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

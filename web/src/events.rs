@@ -1,0 +1,111 @@
+//! What travels to an open page: fragments of HTML and a few signals, as server-sent events.
+
+use crate::parts::LogItem;
+use crate::{Template, View};
+use serde::Serialize;
+
+/// How a fragment is put into the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Becomes the element with this id, keeping focus and scroll where it can.
+    #[default]
+    Morph,
+    /// Goes behind the last child of the element with this id.
+    Append,
+    /// Goes before the first child of the element with this id.
+    Prepend,
+    /// The element with this id goes away.
+    Remove,
+}
+
+/// A piece of HTML and the element that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fragment {
+    /// Id of the element in the page.
+    pub id: String,
+    /// Escaped HTML, made by a template.
+    pub html: String,
+    /// How it is put there.
+    pub mode: Mode,
+    /// With append and prepend: how many children stay; those at the other end go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+}
+
+impl Fragment {
+    /// Replaces the element `id`.
+    pub fn morph(id: impl Into<String>, template: &impl Template) -> Self {
+        Self { id: id.into(), html: html(template), mode: Mode::Morph, max: None }
+    }
+
+    /// Takes the element `id` away.
+    pub fn remove(id: impl Into<String>) -> Self {
+        Self { id: id.into(), html: String::new(), mode: Mode::Remove, max: None }
+    }
+
+    /// The data of the event.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers always become JSON")
+    }
+}
+
+/// Renders a template of this crate.
+pub fn html(template: &impl Template) -> String {
+    template.render().expect("the templates only write into a String, which does not fail")
+}
+
+/// One server-sent event, for the HTTP layer to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `fragment`, `log`, `gap`, `session` or `beat`.
+    pub name: &'static str,
+    /// Where to go on from after a lost connection: a log cursor.
+    pub id: Option<String>,
+    /// JSON on one line.
+    pub data: String,
+}
+
+impl Event {
+    /// Puts a fragment into the page.
+    pub fn fragment(fragment: &Fragment) -> Self {
+        Self { name: "fragment", id: None, data: fragment.to_json() }
+    }
+
+    /// Appends log rows. `cursor` is that of the last one.
+    pub fn log(items: &[LogItem], cursor: impl Into<String>, view: View) -> Self {
+        let data = crate::parts::log_rows_fragment(items, view).to_json();
+        Self { name: "log", id: Some(cursor.into()), data }
+    }
+
+    /// Says that log entries are missing here.
+    pub fn gap(reason: &str, count: u64, view: View) -> Self {
+        let gap = LogItem::Gap { reason: reason.to_owned(), count };
+        Self { name: "gap", id: None, data: crate::parts::log_rows_fragment(&[gap], view).to_json() }
+    }
+
+    /// The session has ended: the page goes to the login.
+    pub fn session_ended() -> Self {
+        Self { name: "session", id: None, data: "{}".to_owned() }
+    }
+
+    /// The stream cannot be served now; `message` is shown, and the page tries again later. Sent in a 200, because a
+    /// browser tells its page nothing about a refused stream.
+    pub fn refused(message: &str) -> Self {
+        Self { name: "refused", id: None, data: serde_json::json!({ "message": message }).to_string() }
+    }
+
+    /// Sent every [`BEAT_SECONDS`], so that the page can tell a quiet stream from a dead one.
+    pub fn beat(now_us: i64) -> Self {
+        Self { name: "beat", id: None, data: format!("{{\"now\":{now_us}}}") }
+    }
+
+    /// The event as bytes of `text/event-stream`.
+    pub fn to_wire(&self) -> String {
+        let id = self.id.as_deref().map(|id| format!("id: {id}\n")).unwrap_or_default();
+        format!("event: {}\n{id}data: {}\n\n", self.name, self.data)
+    }
+}
+
+/// The page calls itself stale when it heard nothing for two and a half of these.
+pub const BEAT_SECONDS: u64 = 10;

@@ -1,0 +1,19 @@
+//! The pages, one file each.
+
+mod audit;
+mod dashboard;
+mod hosts;
+mod login;
+mod logs;
+mod problem;
+mod samples;
+mod settings;
+
+pub use audit::{AuditPage, AuditQuery};
+pub use dashboard::DashboardPage;
+pub use hosts::HostsPage;
+pub use login::{LoginPage, LoginProblem};
+pub use logs::{LogSource, LogsPage, LogsQuery};
+pub use problem::{ProblemKind, ProblemPage};
+pub use samples::samples;
+pub use settings::SettingsPage;

@@ -1,0 +1,235 @@
+//! Who did what, and how it ended: recent activity on the dashboard, and the rows of the audit page.
+
+use crate::events::Mode;
+use crate::frame::SAMPLE_NOW_US;
+use crate::{Fragment, Template, View};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// It was done.
+    Ok,
+    /// It was tried and did not succeed.
+    Failed,
+    /// It was not allowed.
+    Denied,
+    /// The host could not be reached; nothing was done.
+    Unreachable,
+    /// It was sent and its answer was lost.
+    #[default]
+    Unknown,
+    /// It has not ended yet.
+    Running,
+}
+
+impl OutcomeKind {
+    /// All of them, in the order of the filter.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Failed, Self::Denied, Self::Unreachable, Self::Unknown, Self::Running];
+
+    /// As in the audit and in the query of the audit page.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+            Self::Running => "running",
+        }
+    }
+
+    /// From the word of the audit; anything else is unknown.
+    pub fn from_word(word: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.word() == word).unwrap_or_default()
+    }
+
+    /// Its icon.
+    pub fn icon(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// One call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Its number in the audit.
+    pub seq: i64,
+    /// Microseconds since the epoch.
+    pub at_us: i64,
+    /// Who.
+    pub actor: String,
+    /// `web`, `rest`, `cli`, `direct`, `agent` or `system`.
+    pub source: String,
+    /// Where the caller's connection came from; may be empty.
+    pub address: String,
+    /// The gRPC method: `/hms.host.v1.UnitService/Restart`.
+    pub method: String,
+    /// The unit, app or other thing it was about.
+    pub target: String,
+    /// On which host; may be empty.
+    pub host: String,
+    /// The request as JSON, secrets blanked; may be empty.
+    pub params: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why it did not succeed; may be empty.
+    pub detail: String,
+    /// How long it took.
+    pub took_ms: u64,
+    /// What finds it in the logs of HMS; may be empty.
+    pub request_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "parts/activity_row.html")]
+struct ActivityPart<'a> {
+    act: &'a Activity,
+    view: View,
+}
+
+impl Activity {
+    /// Its id in the page.
+    pub fn id(&self) -> String {
+        format!("activity-{}", self.seq)
+    }
+
+    /// What was done, in words: `restart`, `add host`.
+    pub fn verb(&self) -> String {
+        let name = self.method.rsplit('/').next().unwrap_or_default();
+        let mut verb = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !verb.is_empty() {
+                verb.push(' ');
+            }
+            verb.extend(letter.to_lowercase());
+        }
+        verb
+    }
+
+    /// The service of the method: `hms.host.v1.UnitService`.
+    pub fn service(&self) -> &str {
+        self.method.trim_start_matches('/').split('/').next().unwrap_or_default()
+    }
+
+    /// As a new row on top of the list (`activity-rows`).
+    pub fn added(&self, view: View) -> Fragment {
+        Fragment {
+            mode: Mode::Prepend,
+            max: Some(ActivityList::ROWS),
+            ..Fragment::morph("activity-rows", &ActivityPart { act: self, view })
+        }
+    }
+
+    /// As the row that is there already, when its outcome is known.
+    pub fn changed(&self, view: View) -> Fragment {
+        Fragment::morph(self.id(), &ActivityPart { act: self, view })
+    }
+
+    /// Restart by `actor`, `minutes` ago.
+    pub fn sample(seq: i64, verb: &str, target: &str, outcome: OutcomeKind, seconds_ago: i64) -> Self {
+        Self {
+            seq,
+            at_us: SAMPLE_NOW_US - seconds_ago * 1_000_000,
+            actor: "henrik".into(),
+            source: "web".into(),
+            address: "10.213.0.1".into(),
+            method: format!("/hms.host.v1.UnitService/{verb}"),
+            target: target.into(),
+            host: "asterra".into(),
+            params: format!("{{\"unit\":\"{target}\"}}"),
+            outcome,
+            took_ms: 2_410,
+            request_id: format!("0193a5c4-7be1-7cc2-9d6e-{seq:012}"),
+            ..Self::default()
+        }
+    }
+
+    /// A few calls, newest first.
+    pub fn samples() -> Vec<Self> {
+        let refused = Self {
+            actor: "vera".into(),
+            detail: "vera is a viewer; stop needs operator".into(),
+            ..Self::sample(46, "Stop", "puma-cigar.service", OutcomeKind::Denied, 1_260)
+        };
+        let failed = Self {
+            detail: "exit status 1 (exit-code)".into(),
+            source: "cli".into(),
+            ..Self::sample(47, "Start", "puma-tobacco.service", OutcomeKind::Failed, 93)
+        };
+        let lost = Self {
+            source: "rest".into(),
+            host: "borealis".into(),
+            detail: "the connection broke while the call was running".into(),
+            ..Self::sample(44, "Restart", "puma-tobacco.service", OutcomeKind::Unknown, 5_400)
+        };
+        let added = Self {
+            method: "/hms.controller.v1.FleetService/AddHost".into(),
+            ..Self::sample(43, "", "borealis", OutcomeKind::Ok, 88_000)
+        };
+        vec![
+            Self { took_ms: 0, ..Self::sample(48, "Restart", "puma-cigar.service", OutcomeKind::Running, 1) },
+            failed,
+            refused,
+            Self::sample(45, "Restart", "puma-cigar.service", OutcomeKind::Ok, 3_700),
+            lost,
+            added,
+        ]
+    }
+}
+
+/// The last calls, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActivityList {
+    /// At most [`ActivityList::ROWS`].
+    pub rows: Vec<Activity>,
+}
+
+#[derive(Template)]
+#[template(path = "parts/activity.html")]
+struct ActivityListPart<'a> {
+    activity: &'a ActivityList,
+    view: View,
+}
+
+impl ActivityList {
+    /// How many calls the dashboard shows.
+    pub const ROWS: u32 = 12;
+
+    /// The list as it replaces the one in the page (`activity`).
+    pub fn fragment(&self, view: View) -> Fragment {
+        Fragment::morph("activity", &ActivityListPart { activity: self, view })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_become_words() {
+        let act = |method: &str| Activity { method: method.into(), ..Activity::default() };
+        assert_eq!(act("/hms.host.v1.UnitService/Restart").verb(), "restart");
+        assert_eq!(act("/hms.controller.v1.FleetService/AddHost").verb(), "add host");
+        assert_eq!(
+            act("/hms.controller.v1.FleetService/AddHost").service(),
+            "hms.controller.v1.FleetService"
+        );
+        assert_eq!(act("").verb(), "");
+    }
+
+    #[test]
+    fn outcomes_are_read_back() {
+        for kind in OutcomeKind::ALL {
+            assert_eq!(OutcomeKind::from_word(kind.word()), kind);
+        }
+        assert_eq!(OutcomeKind::from_word("<script>"), OutcomeKind::Unknown);
+    }
+}

@@ -1,0 +1,31 @@
+//! Parts: what is shown inside pages and renewed while they are open. Each has one template in `templates/parts`.
+
+mod activity;
+mod app_row;
+mod attention;
+mod host_card;
+mod host_list;
+mod log_rows;
+mod outcome;
+mod session_list;
+mod sparkline;
+
+pub use activity::{Activity, ActivityList, OutcomeKind};
+pub use app_row::{AppRow, AppState};
+pub use attention::{Attention, AttentionItem};
+pub use host_card::{Disk, HostCard, HostState};
+pub use host_list::{AddHost, HostList, HostRow, JoinToken};
+pub use log_rows::{LogItem, LogRow, PRIORITIES, log_rows_fragment};
+pub use outcome::ActionOutcome;
+pub use session_list::{SessionList, SessionRow};
+pub use sparkline::Sparkline;
+
+/// An id made from a name: letters, digits, `-`, `_` and `.` stay, any other byte becomes `~` and its hex digits.
+pub fn slug(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            _ => format!("~{byte:02x}"),
+        })
+        .collect()
+}
