@@ -1,0 +1,164 @@
+//! All SQL of the controller. One file for each noun; each function is one thing that the rest wants of the database.
+
+pub(crate) mod apps;
+pub(crate) mod audit;
+pub(crate) mod authority;
+pub(crate) mod config;
+pub(crate) mod hosts;
+pub(crate) mod join_tokens;
+pub(crate) mod refresh;
+pub(crate) mod sessions;
+pub(crate) mod users;
+
+use std::{str::FromStr as _, time::Duration};
+
+use hms_proto::fault::{Fault, FaultKind};
+use sqlx::{
+    ConnectOptions as _, PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// What can go wrong with a query.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The database is not there, or too busy: it makes sense to try again.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    /// There is one of that name already.
+    #[error("there is one already")]
+    Conflict,
+    /// A defect.
+    #[error("the database refused a query")]
+    Internal(#[source] sqlx::Error),
+    /// The schema is not what this program was made for.
+    #[error("the database could not be brought up to date")]
+    Migration(#[source] MigrateError),
+}
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(db) if db.code().is_some_and(|c| passes_by_itself(&c)) => {
+                Self::Unavailable(error)
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Internal(error),
+        }
+    }
+}
+
+/// Whether an SQLSTATE speaks of the server's condition and not of the query: connection, resources, operator
+/// intervention (a shutdown, a statement that took too long), and a lock that was not to be had.
+fn passes_by_itself(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "53" | "57")) || code == "55P03"
+}
+
+/// Whether the database is not there for now, and may come back.
+pub(crate) fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_))
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Conflict => Self::new(FaultKind::Conflict, error.to_string()),
+            Error::Unavailable(cause) => {
+                tracing::warn!(%cause, "the database cannot be reached");
+                Self::new(FaultKind::Unavailable, error.to_string())
+            }
+            Error::Internal(cause) => {
+                tracing::error!(%cause, "the database refused a query");
+                Self::new(FaultKind::Internal, "something went wrong inside HMS")
+            }
+            Error::Migration(cause) => {
+                tracing::error!(%cause, "the database could not be brought up to date");
+                Self::new(FaultKind::Internal, "something went wrong inside HMS")
+            }
+        }
+    }
+}
+
+/// A pool for this database. Connections are made when they are needed, so the database may come up later.
+pub(crate) fn connect(url: &str) -> Result<PgPool> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("hms-controller")
+        // No query of ours is slow; one that is would hold a connection that others wait for.
+        .options([
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "3s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ])
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
+    Ok(PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(Duration::from_secs(2))
+        .max_lifetime(Duration::from_secs(30 * 60))
+        .connect_lazy_with(options))
+}
+
+/// Brings the schema up to date. Safe to call by several at once, and again after it was cut off.
+pub(crate) async fn migrate(pool: &PgPool) -> Result<()> {
+    // A connection of its own: a migration, or waiting for another controller's, may take its time.
+    let options = (*pool.connect_options()).clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
+    let mut connection = options.connect().await?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
+        MigrateError::Execute(cause) => Error::from(cause),
+        other => Error::Migration(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Test = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[sqlx::test(migrations = false)]
+    async fn migrating_twice_and_at_once_is_harmless(pool: PgPool) -> Test {
+        let (a, b) = tokio::join!(migrate(&pool), migrate(&pool));
+        a?;
+        b?;
+        migrate(&pool).await?;
+        assert!(hosts::list(&pool).await?.is_empty());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_there_is_unavailable_within_its_time() {
+        let pool = connect("postgres:///hosting_production?host=/nonexistent&user=hms").unwrap();
+        let begun = std::time::Instant::now();
+        let error = hosts::list(&pool).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(4));
+        assert_eq!(Fault::from(error).kind(), FaultKind::Unavailable);
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_defect_tells_no_sql(pool: PgPool) -> Test {
+        let error: Error = sqlx::query("SELECT canary FROM nowhere").execute(&pool).await.unwrap_err().into();
+        let fault = Fault::from(error);
+        assert_eq!(fault.kind(), FaultKind::Internal);
+        assert!(!fault.message.contains("canary") && !fault.message.contains("nowhere"));
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_connection_that_was_cut_is_replaced(pool: PgPool) -> Test {
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sqlx::query(cut).execute(&pool).await?;
+        hosts::list(&pool).await?;
+        Ok(())
+    }
+}
