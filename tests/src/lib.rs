@@ -13,3 +13,4 @@ pub mod command;
 pub mod paths;
 pub mod rails;
 pub mod testbed;
+pub mod world;

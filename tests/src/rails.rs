@@ -29,6 +29,18 @@ impl RailsApp {
         Ok(app)
     }
 
+    /// An app that is installed already.
+    #[must_use]
+    pub fn known(key: &str) -> Self {
+        Self { key: key.to_owned() }
+    }
+
+    /// The key that HMS knows the app by.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The name of the app's systemd unit.
     #[must_use]
     pub fn unit(&self) -> String {

@@ -1,15 +1,75 @@
-//! x
-fn main() {
-    let r = tokio::runtime::Runtime::new().expect("x");
-    r.block_on(async {
-        let t = std::time::Instant::now();
-        let bed = hms_tests::testbed::Testbed::new().await.expect("bed");
-        println!("bed {:?}", t.elapsed());
-        let host = bed.boot("asterra").await.expect("boot");
-        println!("up {:?}", t.elapsed());
-        println!("{}", host.run(&["systemctl", "is-system-running"]).await.unwrap_or_else(|e| e.to_string()));
-        println!("{}", host.run(&["systemctl", "--failed"]).await.unwrap_or_else(|e| e.to_string()));
-        println!("{}", host.run(&["systemd-analyze", "blame"]).await.unwrap_or_else(|e| e.to_string()));
-        println!("{}", host.run(&["ip", "a"]).await.unwrap_or_else(|e| e.to_string()));
-    });
+//! `hms-dev`: what `./dev` does once the machine has what it needs.
+
+#![expect(clippy::disallowed_methods, reason = "this program's work is to start builds and tests")]
+
+mod build;
+mod coverage;
+mod database;
+mod demo;
+mod lint;
+mod progress;
+mod test;
+mod traffic;
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Builds, tests and shows HMS.
+#[derive(Parser)]
+#[command(name = "dev")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run HMS on two real hosts.
+    Demo(demo::Arguments),
+    /// Run every test, or those whose name contains the filter.
+    Test {
+        /// Part of the names of the tests to run.
+        filter: Option<String>,
+    },
+    /// Check formatting, lints and types.
+    Lint,
+    /// Make the base image of the hosts, if there is none yet.
+    Image,
+    /// Ask the demo's apps for pages, for ever; runs inside a demo host.
+    #[command(hide = true)]
+    Traffic {
+        /// The host that runs nginx.
+        #[arg(long)]
+        host: IpAddr,
+        /// The app whose pages are asked for.
+        #[arg(long)]
+        app: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Test { filter } => test::run(filter.as_deref()),
+        Command::Lint => lint::run(),
+        Command::Image => {
+            progress::image()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Traffic { host, app } => traffic::run(host, &app),
+    }
 }

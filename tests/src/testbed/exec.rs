@@ -43,12 +43,17 @@ pub(super) fn command(leader: Pid, argv: &[&str]) -> Command {
 }
 
 pub(super) async fn exec(leader: Pid, argv: &[&str], input: &[u8]) -> Result<Output> {
-    let mut child = command(leader, argv)
+    collect(command(leader, argv), input).await
+}
+
+/// Runs a program to its end, giving it `input` to read.
+pub(crate) async fn collect(mut command: Command, input: &[u8]) -> Result<Output> {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot run nsenter")?;
+        .with_context(|| format!("cannot run {}", command.as_std().get_program().display()))?;
     let mut stdin = child.stdin.take().context("no pipe to write to")?;
     let feed = async {
         // A program that does not read its input closes the pipe: that is its right.

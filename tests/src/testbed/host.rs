@@ -190,6 +190,17 @@ impl Host {
         Ok(output.stdout)
     }
 
+    /// Starts a program in the host and hands it over running, with whatever the caller adds to it.
+    pub fn command(&self, argv: &[&str]) -> Result<tokio::process::Command> {
+        Ok(super::exec::command(self.leader()?, argv))
+    }
+
+    /// Runs a program for a destructor, which cannot wait otherwise; what it prints is returned if it can.
+    pub(crate) fn run_blocking(&self, argv: &[&str]) -> Result<String> {
+        let output = super::exec::command(self.leader()?, argv).as_std_mut().output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs a program until it succeeds; its last failure is the error when the limit is over.
     pub async fn run_until(&self, limit: Duration, argv: &[&str]) -> Result<String> {
         let mut last = anyhow::anyhow!("it did not end once");

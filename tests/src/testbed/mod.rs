@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Result, bail};
 
+pub(crate) use exec::collect;
 pub use host::{Bind, Host, HostOptions, Output};
 pub use image::Image;
 pub use leftovers::{clear_demo, remove_kept_disks, sweep};
@@ -79,12 +80,6 @@ impl Testbed {
         Ok(Self { bed: Arc::new(bed) })
     }
 
-    /// Leaves the hosts running when this process ends.
-    pub fn detach(hosts: Vec<Host>) {
-        // Neither the hosts nor what they share is dropped, so nothing is taken down.
-        hosts.into_iter().for_each(std::mem::forget);
-    }
-
     /// Boots a host and waits until its system is up.
     pub async fn boot(&self, name: &str) -> Result<Host> {
         self.boot_with(name, HostOptions::default()).await
@@ -99,6 +94,12 @@ impl Testbed {
     #[must_use]
     pub fn gateway(&self) -> Ipv4Addr {
         net::gateway(self.bed.slot.number())
+    }
+
+    /// Names the base image of this bed's hosts.
+    #[must_use]
+    pub fn image_id(&self) -> &str {
+        &self.bed.image.id
     }
 
     /// The number of this bed's slot, which names its bridge and network.

@@ -1,0 +1,77 @@
+//! Runs cargo: the binaries for hosts, and the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use hms_tests::paths;
+
+/// The programs that hosts and people run.
+pub(crate) const BINARIES: [&str; 3] = ["hms-agent", "hms-controller", "hmsctl"];
+
+/// A cargo command in the repository, as every step of the build uses it.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(paths::repository());
+    // Queries are checked against the prepared data: no database is needed to build.
+    command.env("SQLX_OFFLINE", "true").env_remove("DATABASE_URL");
+    // Set by the `cargo run` that started us, and different from what a person's cargo has.
+    for variable in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command whose output is for the person; a failure ends the whole run.
+pub(crate) fn must_succeed(mut command: Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {}", name(&command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", name(&command));
+    }
+    Ok(())
+}
+
+/// Builds the binaries and copies them into a folder of their own, which it returns.
+///
+/// Hosts run the copies, so that a build that goes on beside never changes them.
+pub(crate) fn binaries(folder: &str, configure: impl FnOnce(&mut Command)) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--workspace", "--bins"]);
+    configure(&mut command);
+    must_succeed(command)?;
+    let built = paths::binaries();
+    let target = paths::cache().join(folder);
+    std::fs::create_dir_all(&target)?;
+    for name in BINARIES.iter().chain(&["hms-dev"]) {
+        replace(&built.join(name), &target.join(name))?;
+    }
+    Ok(target)
+}
+
+/// The test programs of the workspace, built if need be.
+pub(crate) fn test_programs(configure: impl FnOnce(&mut Command)) -> Result<Vec<PathBuf>> {
+    let mut command = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+    configure(&mut command);
+    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the tests do not build");
+    }
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let values = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    Ok(values
+        .filter(|value| value["profile"]["test"] == true)
+        .filter_map(|value| value["executable"].as_str().map(PathBuf::from))
+        .collect())
+}
+
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        std::fs::remove_file(to)?;
+    }
+    std::fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
+}
+
+fn name(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

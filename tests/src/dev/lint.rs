@@ -1,0 +1,34 @@
+//! `./dev lint`: what a machine can say about the look of the code.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use hms_tests::paths;
+
+use crate::build::{cargo, must_succeed};
+
+/// Runs every check and reports all that fail.
+pub(crate) fn run() -> Result<ExitCode> {
+    let mut failures = Vec::new();
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny=warnings"];
+    for arguments in [&["fmt", "--all", "--check"][..], &clippy] {
+        failures.extend(must_succeed(cargo(arguments)).err());
+    }
+    let frontend = paths::repository().join("web/frontend");
+    if frontend.join("package.json").exists() {
+        if !frontend.join("node_modules").exists() {
+            must_succeed(npm(&frontend, &["ci", "--ignore-scripts"]))?;
+        }
+        failures.extend(must_succeed(npm(&frontend, &["run", "--silent", "check"])).err());
+    }
+    for failure in &failures {
+        eprintln!("dev: {failure:#}");
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn npm(folder: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("npm");
+    command.args(arguments).current_dir(folder);
+    command
+}

@@ -1,0 +1,52 @@
+//! `./dev test`: everything the tests need, the tests, and what they covered.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use hms_tests::testbed;
+
+use crate::build::{self, BINARIES};
+use crate::coverage::Coverage;
+use crate::database::Database;
+use crate::progress;
+
+/// Runs all tests, or those whose name contains the filter.
+pub(crate) fn run(filter: Option<&str>) -> Result<ExitCode> {
+    testbed::require_root()?;
+    let coverage = Coverage::start()?;
+    let binaries = build::binaries("bin-test", |command| coverage.instrument(command))?;
+    let mut programs = build::test_programs(|command| coverage.instrument(command))?;
+    programs.extend(BINARIES.map(|name| binaries.join(name)));
+    progress::image()?;
+    let database = Database::start()?;
+    let mut tests = runner(filter)?;
+    coverage.instrument(&mut tests);
+    coverage.collect(&mut tests);
+    tests.env("DATABASE_URL", database.url()).env("HMS_BIN_DIR", &binaries);
+    let status = tests.status().context("cannot run the tests")?;
+    drop(database);
+    // Tests that were ended for taking too long could not take their hosts down.
+    testbed::sweep()?;
+    if !status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let enough = coverage.report(&programs)?;
+    // A few chosen tests cannot cover everything.
+    Ok(if enough || filter.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// cargo-nextest where it is installed, and cargo's own runner elsewhere.
+fn runner(filter: Option<&str>) -> Result<Command> {
+    let has_nextest = Command::new("cargo-nextest").args(["nextest", "--version"]).output().is_ok();
+    let mut command = if has_nextest {
+        build::cargo(&["nextest", "run", "--workspace"])
+    } else {
+        build::cargo(&["test", "--workspace", "--no-fail-fast"])
+    };
+    command.args(filter);
+    if !has_nextest {
+        // Each of these threads may boot hosts.
+        command.args(["--", "--test-threads=2"]);
+    }
+    Ok(command)
+}

@@ -1,0 +1,46 @@
+//! Somebody who uses the demo's apps, so that their logs are alive.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// What a visitor asks for, and how long the pause after it is. Now and then it goes wrong.
+const VISITS: [(&str, u64); 16] = [
+    ("/", 900),
+    ("/products/1", 1300),
+    ("/products/2", 400),
+    ("/orders", 1700),
+    ("/", 700),
+    ("/products/4", 1100),
+    ("/favicon.ico", 300),
+    ("/orders", 2100),
+    ("/products/0", 800),
+    ("/products/3", 1400),
+    ("/products/99", 600),
+    ("/", 1800),
+    ("/orders", 500),
+    ("/products/1", 1200),
+    ("/orders/report", 1600),
+    ("/up", 1000),
+];
+
+/// Visits the app until somebody ends this process.
+pub(crate) fn run(host: IpAddr, app: &str) -> Result<ExitCode> {
+    for (path, pause) in VISITS.iter().cycle() {
+        // An app that is stopped or restarting is part of the show.
+        visit(host, app, path).ok();
+        std::thread::sleep(Duration::from_millis(*pause));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn visit(host: IpAddr, app: &str, path: &str) -> Result<()> {
+    let mut connection = TcpStream::connect((host, 80))?;
+    connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: {app}.test\r\nConnection: close\r\n\r\n")?;
+    connection.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
