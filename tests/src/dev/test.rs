@@ -23,6 +23,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<ExitCode> {
     coverage.instrument(&mut tests);
     coverage.collect(&mut tests);
     tests.env("DATABASE_URL", database.url()).env("HMS_BIN_DIR", &binaries);
+    // An error says in words where it comes from; a backtrace through async code says nothing more.
+    tests.env("RUST_LIB_BACKTRACE", "0");
     let status = tests.status().context("cannot run the tests")?;
     drop(database);
     // Tests that were ended for taking too long could not take their hosts down.
