@@ -105,6 +105,12 @@ pub fn validity_of(der: &[u8]) -> Result<(i64, i64), IdentityError> {
     Ok((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
+/// The serial number of a certificate (DER), in lower-case hex.
+pub fn serial_of(der: &[u8]) -> Result<String, IdentityError> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| IdentityError::Unreadable)?;
+    Ok(certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

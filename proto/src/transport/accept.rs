@@ -21,7 +21,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Server, server::Connected};
 
-use crate::identity::{Identity, validity_of};
+use crate::identity::{Identity, serial_of, validity_of};
 
 /// How much a port takes on.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// When its certificate ends, in seconds since the epoch.
     pub certificate_ends: i64,
+    /// Serial number of its certificate, lower-case hex.
+    pub certificate_serial: String,
 }
 
 /// A connection whose caller is known.
@@ -149,6 +151,7 @@ async fn handshake(
     let peer = Peer {
         identity: Identity::of_certificate(leaf).map_err(io::Error::other)?,
         certificate_ends: validity_of(leaf).map_err(io::Error::other)?.1,
+        certificate_serial: serial_of(leaf).map_err(io::Error::other)?,
         address,
     };
     Ok(Connection { stream, peer, _held: held })
