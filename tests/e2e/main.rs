@@ -2,4 +2,5 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
+mod browser;
 mod testbed;

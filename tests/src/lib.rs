@@ -4,11 +4,13 @@
 //! - [`testbed`]: the machine's side. Boots hosts from one base image and takes them down again.
 //! - [`rails`]: a real Rails app under puma and nginx on such a host.
 //! - [`world`]: controller, agents and apps installed as an administrator would.
+//! - [`browser`]: runs scripts that use the pages through a real browser.
 //! - [`paths`]: where things are kept between runs.
 //! - [`command`]: runs programs on the machine.
 
 #![expect(clippy::disallowed_methods, reason = "the test bed's work is to start programs on the machine")]
 
+pub mod browser;
 pub mod command;
 pub mod paths;
 pub mod rails;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hms_tests::testbed::{self, Testbed};
 use hms_tests::world::{ADMIN, Plan, World};
-use hms_tests::{command, paths};
+use hms_tests::{browser, paths};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -80,7 +80,7 @@ async fn start(arguments: &Arguments) -> Result<()> {
     write_description(&world)?;
     progress.finish();
     if let Some(folder) = &arguments.screenshots {
-        take_screenshots(&world, folder)?;
+        take_screenshots(&world, folder).await?;
     }
     print_summary(&world, arguments.detach);
     if arguments.detach {
@@ -129,17 +129,10 @@ fn write_description(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn take_screenshots(world: &World, target: &Path) -> Result<()> {
-    let browser = paths::repository().join("tests/browser");
+async fn take_screenshots(world: &World, target: &Path) -> Result<()> {
     let target = std::path::absolute(target)?;
-    command::run_with(&["node", "demo-screenshots.mjs"], |node| {
-        node.current_dir(&browser)
-            .env("HMS_URL", world.url())
-            .env("HMS_USERNAME", ADMIN)
-            .env("HMS_PASSWORD", world.password())
-            .env("HMS_SCREENSHOTS", &target);
-    })
-    .context("cannot take screenshots")?;
+    let folder = target.to_str().context("the folder's name is not valid UTF-8")?;
+    browser::run(world, "demo-screenshots.mjs", &[("HMS_SCREENSHOTS", folder)]).await?;
     println!("Screenshots are in {}.", target.display());
     Ok(())
 }

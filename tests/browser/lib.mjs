@@ -1,0 +1,93 @@
+// What browser tests share: a browser, a login, screenshots, accessibility checks.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { AxeBuilder } from "@axe-core/playwright";
+import { chromium } from "playwright-core";
+
+// Debian's own Chromium; the rest keeps it from calling home, which a closed network refuses.
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const SCREENSHOTS = process.env.HMS_SCREENSHOTS ?? fileURLToPath(new URL("../../target/screenshots", import.meta.url));
+
+/** The value of a variable that whoever starts the test sets. */
+export function setting(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: browser tests are started by \`./dev test\``);
+  return value;
+}
+
+/** Opens a page, hands it to `work` and closes the browser whatever happens. */
+export async function withPage(work, options = {}) {
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  try {
+    const context = await browser.newContext({
+      baseURL: setting("HMS_URL"),
+      ignoreHTTPSErrors: true, // the certificate is signed by the installation's own authority
+      viewport: { width: 1280, height: 800 },
+      ...options,
+    });
+    context.setDefaultTimeout(10_000);
+    const page = await context.newPage();
+    const faults = watch(page);
+    await work(page, context);
+    expect(faults.length === 0, `the browser complained:\n${faults.join("\n")}`);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Collects what must not happen on any page: errors in scripts, refused content, requests to others. */
+function watch(page) {
+  const faults = [];
+  const own = new URL(setting("HMS_URL")).origin;
+  page.on("pageerror", (error) => faults.push(`error in a script: ${error.message}`));
+  page.on("console", (message) => {
+    // A page that answers with an error status is the business of the test that asked for it.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+      faults.push(`console: ${message.text()}`);
+    }
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol.startsWith("http") && url.origin !== own) faults.push(`request to ${url.origin}`);
+  });
+  return faults;
+}
+
+/** Logs in and waits for the first page. */
+export async function logIn(page, username = setting("HMS_USERNAME"), password = setting("HMS_PASSWORD")) {
+  await page.goto("/login");
+  await page.getByLabel("User name").fill(username);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL((url) => url.pathname !== "/login");
+}
+
+/** Saves a picture of the page as NAME.png. */
+export async function screenshot(page, name, options = {}) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled", ...options });
+}
+
+/** Fails when axe finds what people with disabilities would stumble over. */
+export async function expectAccessible(page, where) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const list = violations.map((v) => `${v.id} (${v.impact}): ${v.help}\n  ${v.nodes.map((n) => n.html).join("\n  ")}`);
+  expect(violations.length === 0, `${where} is not accessible:\n${list.join("\n")}`);
+}
+
+/** Fails with this text unless the condition holds. */
+export function expect(condition, text) {
+  if (!condition) throw new Error(text);
+}
