@@ -1,0 +1,103 @@
+//! Hosts over gRPC: rows of the database together with what the fleet sees of them.
+
+use std::sync::Arc;
+
+use hms_proto::{
+    AGENT_PORT,
+    controller::v1::{
+        AddHostRequest, AddHostResponse, Host, HostState, ListHostsRequest, ListHostsResponse, NewJoinTokenRequest, RemoveHostRequest,
+        RemoveHostResponse, fleet_service_server::FleetService,
+    },
+    fault::{Fault, FaultKind},
+    names::{Address, HostName},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    auth::JoinToken,
+    db,
+    fleet::{self, LinkState},
+    state::Core,
+};
+
+pub(super) struct Fleet(pub(super) Arc<Core>);
+
+#[tonic::async_trait]
+impl FleetService for Fleet {
+    async fn add_host(&self, request: Request<AddHostRequest>) -> Result<Response<AddHostResponse>, Status> {
+        let wanted = request.into_inner();
+        let name = HostName::try_from(wanted.name.as_str()).map_err(Fault::from)?;
+        let address = Address::with_default_port(&wanted.address, AGENT_PORT).map_err(Fault::from)?;
+        let row = db::hosts::add(&self.0.db, &name, &address).await.map_err(|error| conflict(error, &name))?;
+        self.0.reload().await?;
+        self.token_for(&row).await
+    }
+
+    async fn new_join_token(&self, request: Request<NewJoinTokenRequest>) -> Result<Response<AddHostResponse>, Status> {
+        let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
+        let row = db::hosts::get_by_name(&self.0.db, &name).await.map_err(Fault::from)?;
+        let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
+        self.token_for(&row).await
+    }
+
+    async fn list_hosts(&self, _: Request<ListHostsRequest>) -> Result<Response<ListHostsResponse>, Status> {
+        let hosts = self.0.fleet.hosts().iter().map(|h| host(h)).collect();
+        Ok(Response::new(ListHostsResponse { hosts }))
+    }
+
+    async fn remove_host(&self, request: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
+        let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
+        if !db::hosts::remove(&self.0.db, &name).await.map_err(Fault::from)? {
+            return Err(Fault::not_found("host", name.as_str()).into());
+        }
+        self.0.reload().await?;
+        Ok(Response::new(RemoveHostResponse {}))
+    }
+}
+
+impl Fleet {
+    async fn token_for(&self, row: &db::hosts::Host) -> Result<Response<AddHostResponse>, Status> {
+        let token = JoinToken::issue(&self.0.db, row.id, &self.0.pki).await?;
+        let known = self.0.fleet.host(&row.name);
+        let host = known.as_deref().map(host).unwrap_or_else(|| unseen(row));
+        Ok(Response::new(AddHostResponse { host: Some(host), join_token: token.text, expires_usec: token.expires.timestamp_micros() }))
+    }
+}
+
+fn unseen(row: &db::hosts::Host) -> Host {
+    Host {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        address: row.address.clone(),
+        certificate_expires_usec: row.certificate_expires_at.map_or(0, |t| t.timestamp_micros()),
+        ..Host::default()
+    }
+}
+
+/// A host with its live state.
+pub(crate) fn host(host: &fleet::Host) -> Host {
+    host.look(|picture| {
+        let (state, reason) = match &picture.link {
+            LinkState::Pending => (HostState::Pending, ""),
+            LinkState::Connecting => (HostState::Unspecified, ""),
+            LinkState::Connected => (HostState::Connected, ""),
+            LinkState::Unreachable(reason) => (HostState::Unreachable, reason.as_str()),
+        };
+        Host {
+            state: state.into(),
+            state_since_usec: picture.since_usec,
+            state_reason: reason.into(),
+            facts: picture.facts.clone(),
+            metrics: picture.metrics.clone(),
+            ..unseen(&host.row)
+        }
+    })
+}
+
+fn conflict(error: db::Error, name: &HostName) -> Fault {
+    match error {
+        db::Error::Conflict => Fault::new(FaultKind::Conflict, format!("there is a host `{name}` already"))
+            .hint("`hmsctl host token` makes a new token for it; `hmsctl host remove` forgets it."),
+        other => other.into(),
+    }
+}

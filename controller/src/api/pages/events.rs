@@ -1,0 +1,254 @@
+//! `/events`: the one stream that an open page has.
+//!
+//! A stream that cannot be served is answered with 200 and a `refused` event: a browser tells its page nothing about
+//! a refused stream, and the page would go on calling itself live.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query, State as Shared},
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use hms_proto::fault::Fault;
+use hms_web::{
+    Event, Fragment,
+    events::BEAT_SECONDS,
+    parts::{Activity, ActivityList, LogItem},
+};
+use serde::Deserialize;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::{dashboard, hosts, logs, session::Session, view};
+use crate::{
+    db,
+    fleet::{Change, now_usec},
+    state::State,
+};
+
+/// Changes within this time travel together.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// How often the session is looked at while a stream is open: one that was ended is cut off soon after.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    view: String,
+    #[serde(flatten)]
+    logs: logs::Asked,
+}
+
+type Events = BoxStream<'static, Event>;
+
+pub(super) async fn stream(Shared(state): Shared<State>, session: Session, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+    let stop = state.stop.clone();
+    let events: Events = match asked.view.as_str() {
+        "dashboard" => dashboard_events(state.clone(), &session).boxed(),
+        "hosts" => hosts_events(state.clone(), &session).boxed(),
+        "logs" => log_events(&state, &session, &headers, asked.logs).await,
+        other => refused(&Fault::invalid(format!("`{other}` is no view"))),
+    };
+    let wire = guarded(state, session, stop, events).map(|event| Ok::<_, std::convert::Infallible>(Bytes::from(event.to_wire())));
+    let head = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // nginx holds answers back unless it is told not to.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (head, Body::from_stream(wire)).into_response()
+}
+
+/// The events, with a beat between them, until the session or the controller ends.
+fn guarded(state: State, session: Session, stop: CancellationToken, mut events: Events) -> impl Stream<Item = Event> {
+    async_stream::stream! {
+        let mut beat = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
+        let mut look = tokio::time::interval(LOOK_AGAIN);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.next() => match event {
+                    Some(event) => yield event,
+                    None => return,
+                },
+                _ = beat.tick() => yield Event::beat(now_usec()),
+                _ = look.tick() => match state.auth.web_peek(&session.token).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        yield Event::session_ended();
+                        return;
+                    }
+                    // Without the database nobody can say; the page stays as it is, and can do nothing.
+                    Err(_) => {}
+                },
+            }
+        }
+    }
+}
+
+fn refused(fault: &Fault) -> Events {
+    let event = Event::refused(&format!("{} {}", fault.message, fault.next()));
+    futures_util::stream::iter([event]).boxed()
+}
+
+/// What was sent last for each element, so that only what differs travels.
+#[derive(Default)]
+struct Sent(HashMap<String, String>);
+
+impl Sent {
+    fn is_new(&mut self, fragment: &Fragment) -> bool {
+        let old = self.0.insert(fragment.id.clone(), fragment.html.clone());
+        old.as_deref() != Some(&fragment.html)
+    }
+}
+
+fn dashboard_events(state: State, session: &Session) -> impl Stream<Item = Event> + use<> {
+    let caller = session.caller.clone();
+    async_stream::stream! {
+        let mut changes = state.fleet.changes();
+        let mut sent = Sent::default();
+        let mut keys = names(&state);
+        let mut activity: Vec<Activity> = recent(&state).await;
+        loop {
+            let now = super::view(&caller);
+            if names(&state) != keys {
+                keys = names(&state);
+                let shown = dashboard::of(&state.fleet);
+                yield Event::fragment(&shown.lists(now));
+            }
+            for fragment in fragments(&state, now) {
+                if sent.is_new(&fragment) {
+                    yield Event::fragment(&fragment);
+                }
+            }
+            let Some(changed) = next(&mut changes).await else { return };
+            if changed.contains(&Change::Activity) {
+                let latest = recent(&state).await;
+                for event in told(&activity, &latest, super::view(&caller)) {
+                    yield event;
+                }
+                activity = latest;
+            }
+        }
+    }
+}
+
+/// The structure of the page: which apps and hosts it has.
+fn names(state: &State) -> BTreeSet<String> {
+    let apps = state.fleet.apps();
+    let apps = apps.iter().map(|a| format!("app {} {}", a.key, a.host()));
+    apps.chain(state.fleet.hosts().iter().map(|h| format!("host {}", h.row.name))).collect()
+}
+
+fn fragments(state: &State, now: hms_web::View) -> Vec<Fragment> {
+    let shown = dashboard::of(&state.fleet);
+    let attention = shown.attention.fragment(now);
+    let apps = shown.apps.iter().map(|app| app.fragment(now));
+    std::iter::once(attention).chain(apps).chain(shown.hosts.iter().map(|host| host.fragment(now))).collect()
+}
+
+async fn recent(state: &State) -> Vec<Activity> {
+    let recent = db::audit::recent(&state.db, ActivityList::ROWS).await.unwrap_or_default();
+    recent.into_iter().map(view::activity).collect()
+}
+
+/// New rows from old to new, and rows whose outcome is known now.
+fn told(before: &[Activity], now: &[Activity], view: hms_web::View) -> Vec<Event> {
+    if before.is_empty() {
+        return vec![Event::fragment(&ActivityList { rows: now.to_vec() }.fragment(view))];
+    }
+    let mut fragments = Vec::new();
+    for act in now.iter().rev() {
+        match before.iter().find(|old| old.seq == act.seq) {
+            None => fragments.push(act.added(view)),
+            Some(old) if old != act => fragments.push(act.changed(view)),
+            Some(_) => {}
+        }
+    }
+    fragments.iter().map(Event::fragment).collect()
+}
+
+/// The next changes. `None` when there will be none.
+async fn next(changes: &mut tokio::sync::broadcast::Receiver<Change>) -> Option<Vec<Change>> {
+    let first = match changes.recv().await {
+        Ok(change) => change,
+        // So much happened that some was not kept: everything is looked at anyway.
+        Err(RecvError::Lagged(_)) => Change::Activity,
+        Err(RecvError::Closed) => return None,
+    };
+    tokio::time::sleep(TOGETHER).await;
+    let mut all = vec![first];
+    loop {
+        match changes.try_recv() {
+            Ok(change) => all.push(change),
+            Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => all.push(Change::Activity),
+            Err(_) => return Some(all),
+        }
+    }
+}
+
+fn hosts_events(state: State, session: &Session) -> impl Stream<Item = Event> + use<> {
+    let caller = session.caller.clone();
+    async_stream::stream! {
+        let mut changes = state.fleet.changes();
+        let mut before = None;
+        loop {
+            if let Ok(list) = hosts::list(&state, &caller).await
+                && before.as_ref() != Some(&list)
+            {
+                yield Event::fragment(&list.fragment(super::view(&caller)));
+                before = Some(list);
+            }
+            if next(&mut changes).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut asked: logs::Asked) -> Events {
+    // A browser that lost the stream says so itself; a page that made a new one has it in the query.
+    if let Some(last) = headers.get("last-event-id").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty()) {
+        asked.after = last.to_owned();
+    }
+    let (host, query) = match asked.query(&state.fleet) {
+        Ok(found) => found,
+        Err(fault) => return refused(&fault),
+    };
+    let mut chunks = match state.gate.logs(&session.caller, &host).follow(query).await {
+        Ok(chunks) => chunks.into_inner(),
+        Err(status) => return refused(&Fault::from_status(&status)),
+    };
+    let caller = session.caller.clone();
+    async_stream::stream! {
+        loop {
+            match chunks.message().await {
+                Ok(Some(chunk)) => {
+                    let now = super::view(&caller);
+                    let (gaps, rows): (Vec<_>, Vec<_>) = view::log_items(chunk).into_iter().partition(|i| matches!(i, LogItem::Gap { .. }));
+                    for gap in gaps {
+                        if let LogItem::Gap { reason, count } = gap {
+                            yield Event::gap(&reason, count, now);
+                        }
+                    }
+                    if let Some(LogItem::Row(last)) = rows.last() {
+                        let cursor = last.cursor.clone();
+                        yield Event::log(&rows, cursor, now);
+                    }
+                }
+                Ok(None) => return,
+                Err(status) => {
+                    let fault = Fault::from_status(&status);
+                    yield Event::refused(&format!("{} {}", fault.message, fault.next()));
+                    return;
+                }
+            }
+        }
+    }
+    .boxed()
+}

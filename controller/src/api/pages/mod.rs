@@ -1,0 +1,89 @@
+//! The pages: handlers that fill the structs of hms-web.
+
+mod apps;
+mod audit;
+mod dashboard;
+mod events;
+mod hosts;
+mod login;
+mod logs;
+mod problem;
+mod session;
+mod settings;
+mod view;
+
+use axum::{
+    Router,
+    extract::Path,
+    http::{HeaderMap, header},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use hms_web::{Frame, Template, frame::{PaletteEntry, Place}};
+use http::StatusCode;
+
+use crate::{auth::Caller, fleet::now_usec, state::State};
+
+pub(super) use problem::{Problem, nothing_here};
+
+/// Routes of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
+pub(super) fn router() -> Router<State> {
+    Router::new()
+        .route("/", get(dashboard::show))
+        .route("/events", get(events::stream))
+        .route("/logs", get(logs::show))
+        .route("/apps/{key}/{verb}", post(apps::act))
+        .route("/hosts", get(hosts::show).post(hosts::add))
+        .route("/hosts/{name}/token", post(hosts::token))
+        .route("/hosts/{name}/remove", post(hosts::remove))
+        .route("/audit", get(audit::show))
+        .route("/settings", get(settings::show))
+        .route("/settings/sessions/{id}/revoke", post(settings::revoke))
+        .route("/login", get(login::show).post(login::enter))
+        .route("/logout", post(login::leave))
+        .route("/static/{*path}", get(asset))
+}
+
+/// A page, whole.
+pub(super) fn page(template: &impl Template) -> Response {
+    Html(hms_web::events::html(template)).into_response()
+}
+
+/// Whether the form was sent by the page's script, which wants only what changed.
+fn wants_fragment(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    accept.contains("fragment=1")
+}
+
+fn role(caller: &Caller) -> hms_web::Role {
+    match caller.role {
+        hms_proto::Role::Admin => hms_web::Role::Admin,
+        hms_proto::Role::Operator => hms_web::Role::Operator,
+        hms_proto::Role::Viewer | hms_proto::Role::Unspecified => hms_web::Role::Viewer,
+    }
+}
+
+fn view(caller: &Caller) -> hms_web::View {
+    hms_web::View { role: role(caller), now_us: now_usec() }
+}
+
+fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Frame {
+    let mut palette = PaletteEntry::places();
+    for app in state.fleet.apps().iter() {
+        palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
+    }
+    palette.extend(state.fleet.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
+    Frame { view: view(caller), place, title: title.into(), username: caller.name.clone(), palette, ..Frame::default() }
+}
+
+async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let Some(asset) = hms_web::assets::get(&path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let accepts = |name| headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(name));
+    let fixed = [(header::CONTENT_TYPE, asset.mime), (header::CACHE_CONTROL, hms_web::assets::CACHE_CONTROL), (header::VARY, "accept-encoding")];
+    match asset.gzip {
+        Some(gzip) if accepts("gzip") => (fixed, [(header::CONTENT_ENCODING, "gzip")], gzip).into_response(),
+        _ => (fixed, asset.bytes).into_response(),
+    }
+}

@@ -1,0 +1,53 @@
+//! Keeps the fleet in step with the database: which hosts and apps there are.
+
+use std::{sync::Arc, time::Duration};
+
+use hms_proto::fault::Fault;
+use sqlx::postgres::PgListener;
+
+use crate::{db, fleet::Change, state::Core};
+
+/// Told by triggers on `hosts` and `apps` (migrations). The payload says nothing that the tables do not say better.
+const CHANNEL: &str = "hms_directory";
+/// Between two attempts to reach the database.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Takes over hosts and apps from the database.
+    pub(crate) async fn reload(&self) -> Result<(), Fault> {
+        let hosts = db::hosts::list(&self.db).await?;
+        let apps = db::apps::list(&self.db).await?;
+        self.fleet.reconcile(hosts, apps).map_err(|error| {
+            tracing::error!(%error, "a host in the database cannot be used");
+            Fault::new(hms_proto::fault::FaultKind::Internal, "a host in the database cannot be used")
+        })
+    }
+}
+
+/// Follows the database for ever. While it is away the last picture stays.
+pub(crate) async fn follow(core: Arc<Core>) {
+    loop {
+        if let Err(error) = following(&core).await {
+            core.set_database_up(false);
+            tracing::warn!(%error, "lost the database, trying again");
+            core.fleet.tell(Change::Activity);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn following(core: &Core) -> anyhow::Result<()> {
+    let mut listener = PgListener::connect_with(&core.db).await?;
+    listener.listen(CHANNEL).await?;
+    core.reload().await?;
+    // Outcomes that could not be written while the database was away stay open until a start closes them.
+    core.set_database_up(true);
+    core.fleet.tell(Change::Directory);
+    loop {
+        match listener.try_recv().await? {
+            Some(_) => core.reload().await?,
+            // The connection was lost: what was said meanwhile is gone.
+            None => anyhow::bail!("the listening connection was lost"),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The gate: the one place where a call is authorised, audited, given a deadline and sent, whichever face made it.
+//!
+//! Every call is a gRPC request of the contract. It comes from the mTLS port, or from a web or REST handler through
+//! [`Gate::units`] and its siblings, and goes to a service of the controller or, undecoded, to the agent of a host.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use hms_proto::{
+    HOST_KEY,
+    access::{self, Audience, Rule},
+    controller::v1::{
+        app_service_client::AppServiceClient, audit_service_client::AuditServiceClient, fleet_service_client::FleetServiceClient,
+        session_service_client::SessionServiceClient,
+    },
+    fault::{Fault, FaultKind},
+    host::v1::{log_service_client::LogServiceClient, unit_service_client::UnitServiceClient},
+    names::HostName,
+};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _};
+
+use crate::{
+    auth::Caller,
+    db::{self, audit::Intent},
+    fleet::Change,
+    forward,
+    state::Core,
+};
+
+/// How long an action may take before its outcome is called unknown.
+const ACTION: Duration = Duration::from_secs(120);
+/// How long a look may take to begin to answer.
+const LOOK: Duration = Duration::from_secs(30);
+/// The largest request that changes something; gRPC's own default.
+const LARGEST: usize = 4 << 20;
+/// Services of gRPC itself, open to every caller that was let in.
+const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"];
+
+/// Lets calls through, or not.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    core: std::sync::Arc<Core>,
+    services: Router,
+}
+
+/// One call that was found to be allowed.
+struct Call {
+    caller: Caller,
+    path: String,
+    host: Option<HostName>,
+}
+
+impl Gate {
+    /// A gate before the controller's own services.
+    pub(crate) fn new(core: std::sync::Arc<Core>, services: Router) -> Self {
+        Self { core, services }
+    }
+
+    /// Handles a call. Its caller is in the request's extensions; without one it is refused.
+    pub(crate) async fn pass(self, request: Request<Body>) -> Response<Body> {
+        match self.admit(&request).await {
+            Ok((call, Some(rule))) if rule.mutates => {
+                // Runs to its end even when the caller goes away: what has begun must get its outcome.
+                let work = tokio::spawn(async move { self.perform(call, rule, request).await });
+                work.await.unwrap_or_else(|error| {
+                    tracing::error!(%error, "a call broke off");
+                    refuse(Fault::new(FaultKind::Internal, "the call broke off inside the controller"))
+                })
+            }
+            Ok((call, _)) => self.look(&call, request).await,
+            Err(fault) => refuse(fault),
+        }
+    }
+
+    async fn admit(&self, request: &Request<Body>) -> Result<(Call, Option<&'static Rule>), Fault> {
+        let path = request.uri().path().to_owned();
+        let caller = request.extensions().get::<Caller>().cloned().ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "nobody is logged in"))?;
+        if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
+            return Ok((Call { caller, path, host: None }, None));
+        }
+        let rule = access::rule(&path).ok_or_else(|| Fault::not_found("method", &path))?;
+        let host = host_of(request.headers(), &path)?;
+        let call = Call { caller, path, host };
+        if rule.audience != Audience::User || !rule.allows(call.caller.role) {
+            return Err(self.deny(&call, rule).await);
+        }
+        Ok((call, Some(rule)))
+    }
+
+    /// Refuses, and leaves a record of it.
+    async fn deny(&self, call: &Call, rule: &Rule) -> Fault {
+        let needed = access::role_word(rule.role);
+        let fault = Fault::new(FaultKind::Denied, format!("{} is {}, and this needs {needed}", call.caller.name, access::role_word(call.caller.role)));
+        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, None)).await {
+            tracing::error!(%error, caller = %call.caller.name, method = %call.path, "refused a call, and cannot record it");
+        } else {
+            self.close(call, Instant::now(), "denied", &fault.message).await;
+        }
+        fault
+    }
+
+    fn intent(&self, call: &Call, params: Option<serde_json::Value>) -> Intent {
+        let params = params.unwrap_or_default();
+        let text = |name: &str| params.get(name).and_then(|v| v.as_str()).map(ToOwned::to_owned);
+        Intent {
+            request_id: call.caller.request_id,
+            actor: call.caller.name.clone(),
+            user_id: Some(call.caller.id),
+            source: call.caller.source,
+            address: call.caller.address,
+            method: call.path.clone(),
+            host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
+            target: ["unit", "key", "name", "id"].into_iter().find_map(text).unwrap_or_default(),
+            params,
+        }
+    }
+
+    /// Intent, act, outcome. Without a recorded intent nothing is done.
+    async fn perform(self, call: Call, rule: &Rule, request: Request<Body>) -> Response<Body> {
+        let begun = Instant::now();
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, LARGEST).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return refuse(Fault::invalid("the request is larger than 4 MiB, or broke off")),
+        };
+        let Some(params) = message_of(&body).and_then(|message| rule.describe_request(message)) else {
+            return refuse(Fault::invalid("the request is not a message of this method"));
+        };
+        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, Some(params))).await {
+            tracing::error!(%error, "cannot record an intent");
+            let fault = Fault::new(FaultKind::Unavailable, "the audit cannot be written, so nothing was done");
+            return refuse(fault.hint("Check that PostgreSQL runs; HMS reconnects by itself."));
+        }
+        self.core.fleet.tell(Change::Activity);
+        let request = Request::from_parts(parts, Body::from(body));
+        let answer = tokio::time::timeout(ACTION, self.dispatch(&call, request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
+        let (response, fault) = match answer {
+            Ok(response) => finished(response).await,
+            Err(fault) => (refuse(fault.clone()), Some(fault)),
+        };
+        let (outcome, detail) = fault.as_ref().map_or(("ok", ""), |f| (f.row().outcome, f.message.as_str()));
+        self.close(&call, begun, outcome, detail).await;
+        response
+    }
+
+    async fn close(&self, call: &Call, begun: Instant, outcome: &'static str, detail: &str) {
+        let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        tracing::info!(request_id = %call.caller.request_id, caller = %call.caller.name, source = call.caller.source.word(), method = %call.path,
+            host = call.host.as_ref().map_or("", HostName::as_str), outcome, took_ms, "call");
+        let written = db::audit::outcome(&self.core.db, call.caller.request_id, outcome, detail, took_ms).await;
+        if let Err(error) = written {
+            // The next start closes it as "unknown", which is the truth as far as the record knows it.
+            tracing::error!(%error, request_id = %call.caller.request_id, outcome, "cannot record an outcome");
+        }
+        self.core.fleet.tell(Change::Activity);
+    }
+
+    async fn look(&self, call: &Call, request: Request<Body>) -> Response<Body> {
+        match tokio::time::timeout(LOOK, self.dispatch(call, request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(fault)) => refuse(fault),
+            Err(_) => refuse(Fault::new(FaultKind::Unreachable, "no answer came within 30 s")),
+        }
+    }
+
+    async fn dispatch(&self, call: &Call, mut request: Request<Body>) -> Result<Response<Body>, Fault> {
+        let Some(host) = &call.host else {
+            request.extensions_mut().insert(call.caller.clone());
+            return Ok(self.services.clone().oneshot(request).await.unwrap_or_else(|never| match never {}));
+        };
+        let known = self.core.fleet.host(host.as_str());
+        let host = known.ok_or_else(|| Fault::not_found("host", host.as_str()))?;
+        forward::send(&host, &call.caller, request).await
+    }
+
+    /// Units of a host, on behalf of somebody.
+    pub(crate) fn units(&self, caller: &Caller, host: &HostName) -> UnitServiceClient<Local> {
+        UnitServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// Logs of a host, on behalf of somebody.
+    pub(crate) fn logs(&self, caller: &Caller, host: &HostName) -> LogServiceClient<Local> {
+        LogServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// The fleet, on behalf of somebody.
+    pub(crate) fn fleet(&self, caller: &Caller) -> FleetServiceClient<Local> {
+        FleetServiceClient::new(self.local(caller, None))
+    }
+
+    /// The apps, on behalf of somebody.
+    pub(crate) fn apps(&self, caller: &Caller) -> AppServiceClient<Local> {
+        AppServiceClient::new(self.local(caller, None))
+    }
+
+    /// The audit, on behalf of somebody.
+    pub(crate) fn audit(&self, caller: &Caller) -> AuditServiceClient<Local> {
+        AuditServiceClient::new(self.local(caller, None))
+    }
+
+    /// Somebody's own sessions.
+    pub(crate) fn sessions(&self, caller: &Caller) -> SessionServiceClient<Local> {
+        SessionServiceClient::new(self.local(caller, None))
+    }
+
+    fn local(&self, caller: &Caller, host: Option<&HostName>) -> Local {
+        Local { gate: self.clone(), caller: caller.clone(), host: host.cloned() }
+    }
+}
+
+/// The gate as a generated client's transport, inside the process.
+#[derive(Clone)]
+pub(crate) struct Local {
+    gate: Gate,
+    caller: Caller,
+    host: Option<HostName>,
+}
+
+impl Service<Request<tonic::body::Body>> for Local {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.caller.clone());
+        if let Some(host) = &self.host {
+            let value = http::HeaderValue::from_str(host.as_str()).expect("a host name is ASCII");
+            request.headers_mut().insert(HOST_KEY, value);
+        }
+        self.gate.clone().pass(request).map(Ok).boxed()
+    }
+}
+
+/// The host that a call is meant for: exactly one for methods of a host, none for the controller's own.
+fn host_of(headers: &HeaderMap, path: &str) -> Result<Option<HostName>, Fault> {
+    if !path.starts_with("/hms.host.") {
+        return Ok(None);
+    }
+    let mut named = headers.get_all(HOST_KEY).iter();
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return Err(Fault::invalid("the call must name exactly one host (metadata `hms-host`)"));
+    };
+    let host = host.to_str().map_err(|_| Fault::invalid("the host's name is not ASCII"))?;
+    Ok(Some(HostName::try_from(host)?))
+}
+
+/// The one message of a unary request: five bytes of prefix, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message").
+fn message_of(body: &Bytes) -> Option<&[u8]> {
+    let (prefix, message) = body.split_at_checked(5)?;
+    let length = u32::from_be_bytes(prefix[1..].try_into().ok()?);
+    (prefix[0] == 0 && length as usize == message.len()).then_some(message)
+}
+
+/// Reads a unary response to its end: whether it is a fault stands in the trailers, or in the head when there is no body.
+async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>) {
+    let (parts, body) = response.into_parts();
+    let collected = match Limited::new(body, LARGEST).collect().await {
+        Ok(collected) => collected,
+        Err(error) => {
+            let fault = Fault::new(FaultKind::Unknown, format!("the answer broke off: {error}"));
+            return (refuse(fault.clone()), Some(fault));
+        }
+    };
+    let trailers = collected.trailers().cloned();
+    let status = trailers.as_ref().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&parts.headers));
+    let fault = match status {
+        Some(status) if status.code() == Code::Ok => None,
+        Some(status) => Some(Fault::from_status(&status)),
+        None => Some(Fault::new(FaultKind::Unknown, "the answer has no status")),
+    };
+    let data = http_body_util::Full::new(collected.to_bytes()).with_trailers(async move { trailers.map(Ok) });
+    (Response::from_parts(parts, Body::new(data)), fault)
+}
+
+fn refuse(fault: Fault) -> Response<Body> {
+    Status::from(fault).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_to_a_host_names_exactly_one() {
+        let headers = |names: &[&str]| names.iter().map(|n| (http::HeaderName::from_static(HOST_KEY), n.parse().unwrap())).collect::<HeaderMap>();
+        let path = "/hms.host.v1.UnitService/List";
+        assert_eq!(host_of(&headers(&["asterra"]), path).unwrap().unwrap().as_str(), "asterra");
+        for bad in [&[][..], &["a", "b"], &["-x"], &["a/b"]] {
+            assert!(host_of(&headers(bad), path).is_err(), "{bad:?}");
+        }
+        assert!(host_of(&headers(&["asterra"]), "/hms.controller.v1.AppService/List").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_unary_request_is_one_whole_message() {
+        assert_eq!(message_of(&Bytes::from_static(b"\0\0\0\0\x02ab")), Some(&b"ab"[..]));
+        for bad in [&b""[..], b"\0\0\0\0\x03ab", b"\x01\0\0\0\x02ab", b"\0\0\0\0\x02abc", b"\0\xff\xff\xff\xff"] {
+            assert!(message_of(&Bytes::copy_from_slice(bad)).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the parts of the controller share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{auth::Auth, fleet::Fleet, gate::Gate, pki::Authority};
+
+/// Where the controller is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    /// The name or address that agents are told.
+    pub(crate) name: String,
+    pub(crate) web_port: u16,
+    pub(crate) grpc_port: u16,
+}
+
+/// The parts below the gate.
+pub(crate) struct Core {
+    pub(crate) db: PgPool,
+    pub(crate) pki: Arc<Authority>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) reach: Reach,
+    pub(crate) database_up: AtomicBool,
+    /// Cancelled when the controller stops: open streams end.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Core {
+    /// Whether the database answered when it was last heard of.
+    pub(crate) fn is_database_up(&self) -> bool {
+        self.database_up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_database_up(&self, up: bool) {
+        self.database_up.store(up, Ordering::Relaxed);
+    }
+}
+
+/// What web and REST handlers work with.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) core: Arc<Core>,
+    pub(crate) gate: Gate,
+}
+
+impl std::ops::Deref for State {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
