@@ -2,5 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
+mod access;
 mod browser;
+mod faults;
+mod input;
+mod logs;
+mod restart;
+mod support;
 mod testbed;
+mod tidy;

@@ -1,0 +1,122 @@
+//! Following a log through everything that can happen on the way: no line lost, none twice.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hms_tests::world::World;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::{sleep, timeout};
+
+/// How many numbered lines are written.
+const LINES: u32 = 600;
+
+/// Writes numbered lines, about a hundred a second, as a unit of its own.
+async fn write_numbers(world: &World) -> Result<()> {
+    let script = format!("for i in $(seq 1 {LINES}); do echo number $i; sleep 0.01; done; sleep 1");
+    let argv = [
+        "systemd-run",
+        "--unit=numbers",
+        "--property=LogRateLimitIntervalSec=0",
+        "--remain-after-exit",
+        "bash",
+        "-c",
+        &script,
+    ];
+    world.controller_host().run(&argv).await?;
+    Ok(())
+}
+
+/// Counts how often each number arrives, until the last one has.
+async fn read_numbers(follower: &mut tokio::process::Child) -> Result<BTreeMap<u32, u32>> {
+    let mut lines = BufReader::new(follower.stdout.take().context("stdout")?).lines();
+    let mut seen = BTreeMap::new();
+    while let Some(line) = lines.next_line().await? {
+        let Some(number) = line.rsplit_once("number ").and_then(|(_, n)| n.trim().parse().ok()) else {
+            continue;
+        };
+        *seen.entry(number).or_insert(0) += 1;
+        if number == LINES {
+            // Whatever comes twice, comes soon.
+            let rest = async {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    eprintln!("after the last: {line}")
+                }
+            };
+            timeout(Duration::from_secs(1), rest).await.ok();
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn no_line_is_lost_or_doubled_while_agent_and_controller_are_killed() -> Result<()> {
+    let world = World::single().await?;
+    let host = world.controller_host();
+    write_numbers(&world).await?;
+    let mut follower = world.admin().command(&[
+        "logs",
+        "--unit",
+        "numbers.service",
+        "--host",
+        "asterra",
+        "-n",
+        "1000",
+        "-f",
+        "-o",
+        "cat",
+    ]);
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()?;
+    let breaks = async {
+        for unit in [
+            "hms-controller.service",
+            "hms-agent.service",
+            "hms-controller.service",
+            "systemd-journald.service",
+        ] {
+            sleep(Duration::from_millis(1_200)).await;
+            host.run(&["systemctl", "kill", "--signal=KILL", unit]).await?;
+        }
+        host.run(&["journalctl", "--rotate"]).await
+    };
+    let (seen, broken) = tokio::join!(timeout(Duration::from_secs(90), read_numbers(&mut follower)), breaks);
+    broken?;
+    let seen = seen.context("the last line did not arrive")??;
+    // What journald itself kept is what must arrive: it, too, was killed.
+    let kept = host.run(&["journalctl", "--unit", "numbers.service", "--output=cat"]).await?;
+    let kept: Vec<u32> = kept.lines().filter_map(|l| l.strip_prefix("number ")?.parse().ok()).collect();
+    let lost: Vec<_> = kept.iter().filter(|n| !seen.contains_key(n)).collect();
+    let doubled: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+    ensure!(lost.is_empty() && doubled.is_empty(), "lost {lost:?}, doubled {doubled:?}");
+    ensure!(kept.len() as u32 > LINES / 2, "only {} lines were kept", kept.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn queries_filter_on_the_host_and_say_what_they_found() -> Result<()> {
+    let world = World::single().await?;
+    let host = world.controller_host();
+    let (_, app) = world.app("cigar")?;
+    for _ in 0..3 {
+        app.get(host, "/products/1").await?;
+    }
+    app.get(host, "/orders/report").await.ok();
+    let cat = async |arguments: &[&str]| -> Result<String> {
+        let said = world.hmsctl(&[&["logs", "--app", "cigar", "-o", "cat"], arguments].concat()).await?;
+        ensure!(said.code == 0, "{arguments:?}: {}", said.stderr);
+        Ok(said.stdout)
+    };
+    let started = cat(&["--grep", "Started GET \"/products/\\d+\"", "-n", "100"]).await?;
+    ensure!(started.lines().count() >= 3 && started.lines().all(|l| l.contains("/products/")), "{started}");
+    assert_eq!(cat(&["--grep", "Started GET", "-n", "2"]).await?.lines().count(), 2);
+    ensure!(cat(&["--since", "1 h ago", "-n", "500"]).await?.contains("ZeroDivisionError"));
+    ensure!(cat(&["--until", "1 h ago", "-n", "500"]).await?.is_empty());
+    let said = world.hmsctl(&["logs", "--app", "cigar", "-n", "5", "-o", "json"]).await?;
+    for line in said.stdout.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line)?;
+        ensure!(entry["message"].is_string() && entry["cursor"].is_string(), "{line}");
+    }
+    Ok(())
+}
