@@ -96,13 +96,17 @@ pub(crate) async fn list(pool: &PgPool, filter: &ListAuditRequest) -> Result<Vec
             AND ($3 = '' OR position($3 IN i.method) > 0)
             AND ($4 = '' OR coalesce(o.outcome, 'running') = $4)
             AND ($5 <= 0 OR i.seq < $5)
-        ORDER BY i.seq DESC LIMIT $6";
+            AND ($6 <= 0 OR i.time >= to_timestamp($6::float8 / 1e6))
+            AND ($7 <= 0 OR i.time <= to_timestamp($7::float8 / 1e6))
+        ORDER BY i.seq DESC LIMIT $8";
     let rows: Vec<Row> = sqlx::query_as(sql)
         .bind(text(&filter.actor))
         .bind(text(&filter.host))
         .bind(text(&filter.method))
         .bind(text(&filter.outcome))
         .bind(filter.before_seq)
+        .bind(filter.since_usec)
+        .bind(filter.until_usec)
         .bind(i64::from(limit))
         .fetch_all(pool)
         .await?;
@@ -248,6 +252,11 @@ mod tests {
         assert_eq!(list(&pool, &by("' OR true --")).await?.len(), 0);
         let method = ListAuditRequest { method: "%".into(), ..Default::default() };
         assert!(list(&pool, &method).await?.is_empty(), "a text, not a pattern");
+        let now = Utc::now().timestamp_micros();
+        let since = ListAuditRequest { since_usec: now + 1_000_000, ..Default::default() };
+        assert!(list(&pool, &since).await?.is_empty());
+        let until = ListAuditRequest { since_usec: 1, until_usec: now + 1_000_000, ..Default::default() };
+        assert_eq!(list(&pool, &until).await?.len(), 5);
         let first = list(&pool, &ListAuditRequest { limit: 2, ..Default::default() }).await?;
         let before_seq = first.last().unwrap().seq;
         let rest = list(&pool, &ListAuditRequest { before_seq, ..Default::default() }).await?;

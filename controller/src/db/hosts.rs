@@ -1,6 +1,7 @@
 //! The hosts of the installation.
 
 use chrono::{DateTime, Utc};
+use hms_proto::names::{Address, HostName};
 use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -21,14 +22,22 @@ pub(crate) struct Host {
     pub(crate) certificate_expires_at: Option<DateTime<Utc>>,
 }
 
+impl Host {
+    /// Whether both speak of the same agent at the same place. A renewed certificate changes nothing about that; a new
+    /// join does.
+    pub(crate) fn is_same_party(&self, other: &Self) -> bool {
+        (self.id, &self.address, self.joined_at) == (other.id, &other.address, other.joined_at)
+    }
+}
+
 /// All hosts, by name.
 pub(crate) async fn list(pool: &PgPool) -> Result<Vec<Host>> {
     Ok(sqlx::query_as("SELECT * FROM hosts ORDER BY name").fetch_all(pool).await?)
 }
 
 /// The host of this name.
-pub(crate) async fn get_by_name(pool: &PgPool, name: &str) -> Result<Option<Host>> {
-    Ok(sqlx::query_as("SELECT * FROM hosts WHERE name = $1").bind(name).fetch_optional(pool).await?)
+pub(crate) async fn get_by_name(pool: &PgPool, name: &HostName) -> Result<Option<Host>> {
+    Ok(sqlx::query_as("SELECT * FROM hosts WHERE name = $1").bind(name.as_str()).fetch_optional(pool).await?)
 }
 
 /// The host with this id.
@@ -37,27 +46,38 @@ pub(crate) async fn get_by_id(pool: &PgPool, id: Uuid) -> Result<Option<Host>> {
 }
 
 /// Adds a host. It gets an id that no host ever had, so a name that is used again inherits nothing.
-pub(crate) async fn add(pool: &PgPool, name: &str, address: &str) -> Result<Host, Error> {
+pub(crate) async fn add(pool: &PgPool, name: &HostName, address: &Address) -> Result<Host, Error> {
     let sql = "INSERT INTO hosts (name, address) VALUES ($1, $2) RETURNING *";
-    Ok(sqlx::query_as(sql).bind(name).bind(address).fetch_one(pool).await?)
+    Ok(sqlx::query_as(sql).bind(name.as_str()).bind(address.as_str()).fetch_one(pool).await?)
 }
 
 /// Forgets a host and its tokens. False when there was none.
-pub(crate) async fn remove(pool: &PgPool, name: &str) -> Result<bool> {
-    let done = sqlx::query("DELETE FROM hosts WHERE name = $1").bind(name).execute(pool).await?;
+pub(crate) async fn remove(pool: &PgPool, name: &HostName) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM hosts WHERE name = $1").bind(name.as_str()).execute(pool).await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Notes the certificate that a host got. None when the host was removed meanwhile.
+/// Notes that the agent of a host joined, and its certificate. None when the host was removed meanwhile.
 pub(crate) async fn joined(
     db: impl PgExecutor<'_>,
     id: Uuid,
     serial: &str,
     expires: DateTime<Utc>,
 ) -> Result<Option<Host>> {
-    let sql = "UPDATE hosts SET joined_at = coalesce(joined_at, now()),
-            certificate_serial = $2, certificate_expires_at = $3
+    let sql = "UPDATE hosts SET joined_at = now(), certificate_serial = $2, certificate_expires_at = $3
         WHERE id = $1 RETURNING *";
+    Ok(sqlx::query_as(sql).bind(id).bind(serial).bind(expires).fetch_optional(db).await?)
+}
+
+/// Notes the certificate that replaced another one. None when the host was removed meanwhile.
+pub(crate) async fn renewed(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    serial: &str,
+    expires: DateTime<Utc>,
+) -> Result<Option<Host>> {
+    let sql = "UPDATE hosts SET certificate_serial = $2, certificate_expires_at = $3
+        WHERE id = $1 AND joined_at IS NOT NULL RETURNING *";
     Ok(sqlx::query_as(sql).bind(id).bind(serial).bind(expires).fetch_optional(db).await?)
 }
 
@@ -69,26 +89,42 @@ mod tests {
 
     #[sqlx::test(migrations = "../migrations")]
     async fn a_host_is_added_once_found_joined_and_removed(pool: PgPool) -> Test {
-        let host = add(&pool, "asterra", "10.0.0.1:9444").await?;
+        let name = HostName::try_from("asterra")?;
+        let host = add(&pool, &name, &Address::try_from("10.0.0.1:9444")?).await?;
         assert!(host.joined_at.is_none());
-        assert!(matches!(add(&pool, "asterra", "10.0.0.2:9444").await, Err(Error::Conflict)));
-        let joined = joined(&pool, host.id, "0a", Utc::now()).await?.unwrap();
-        assert_eq!(joined.certificate_serial.as_deref(), Some("0a"));
-        assert_eq!(get_by_name(&pool, "asterra").await?.unwrap().id, host.id);
+        assert!(renewed(&pool, host.id, "00", Utc::now()).await?.is_none(), "it has not joined");
+        assert!(matches!(add(&pool, &name, &Address::try_from("10.0.0.2:9444")?).await, Err(Error::Conflict)));
+        let first = joined(&pool, host.id, "0a", Utc::now()).await?.unwrap();
+        let renewed = renewed(&pool, host.id, "0b", Utc::now()).await?.unwrap();
+        assert_eq!(renewed.certificate_serial.as_deref(), Some("0b"));
+        assert!(first.is_same_party(&renewed) && !first.is_same_party(&host));
+        let again = joined(&pool, host.id, "0c", Utc::now()).await?.unwrap();
+        assert!(!again.is_same_party(&renewed));
+        assert_eq!(get_by_name(&pool, &name).await?.unwrap().id, host.id);
         assert!(get_by_id(&pool, host.id).await?.unwrap().joined_at.is_some());
-        assert!(remove(&pool, "asterra").await? && !remove(&pool, "asterra").await?);
-        assert!(super::joined(&pool, host.id, "0b", Utc::now()).await?.is_none());
+        assert!(remove(&pool, &name).await? && !remove(&pool, &name).await?);
+        assert!(joined(&pool, host.id, "0d", Utc::now()).await?.is_none());
         Ok(())
     }
 
     /// Security case 94.
     #[sqlx::test(migrations = "../migrations")]
     async fn a_host_of_the_same_name_is_another_host(pool: PgPool) -> Test {
-        let first = add(&pool, "asterra", "a:1").await?;
-        remove(&pool, "asterra").await?;
-        let second = add(&pool, "asterra", "a:1").await?;
+        let (name, address) = (HostName::try_from("asterra")?, Address::try_from("a:1")?);
+        let first = add(&pool, &name, &address).await?;
+        remove(&pool, &name).await?;
+        let second = add(&pool, &name, &address).await?;
         assert_ne!(first.id, second.id);
         assert!(second.joined_at.is_none());
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn changes_of_hosts_are_told(pool: PgPool) -> Test {
+        let mut listener = sqlx::postgres::PgListener::connect_with(&pool).await?;
+        listener.listen("hms_directory").await?;
+        add(&pool, &HostName::try_from("asterra")?, &Address::try_from("a:1")?).await?;
+        assert!(listener.try_recv().await?.is_some());
         Ok(())
     }
 }

@@ -48,16 +48,22 @@ pub(crate) async fn take(
 mod tests {
     use chrono::TimeDelta;
 
+    use hms_proto::names::{Address, HostName};
+
     use super::*;
     use crate::db::hosts;
 
     type Test = std::result::Result<(), Box<dyn std::error::Error>>;
 
+    async fn host(pool: &PgPool, name: &str) -> Uuid {
+        let (name, address) = (HostName::try_from(name).unwrap(), Address::try_from("a:1").unwrap());
+        hosts::add(pool, &name, &address).await.unwrap().id
+    }
+
     #[sqlx::test(migrations = "../migrations")]
     async fn a_token_works_once_in_time_and_for_its_host_only(pool: PgPool) -> Test {
         let (now, minute) = (Utc::now(), TimeDelta::minutes(1));
-        let host = hosts::add(&pool, "asterra", "a:1").await?.id;
-        let other = hosts::add(&pool, "borealis", "b:1").await?.id;
+        let (host, other) = (host(&pool, "asterra").await, host(&pool, "borealis").await);
         create(&pool, host, &[1; 32], now, now + minute * 15).await?;
         assert!(!take(&pool, other, &[1; 32], now).await?, "another host");
         assert!(!take(&pool, host, &[2; 32], now).await?, "another secret");
@@ -75,7 +81,7 @@ mod tests {
     #[sqlx::test(migrations = "../migrations")]
     async fn of_a_thousand_who_race_for_a_token_one_gets_it(pool: PgPool) -> Test {
         let now = Utc::now();
-        let host = hosts::add(&pool, "asterra", "a:1").await?.id;
+        let host = host(&pool, "asterra").await;
         create(&pool, host, &[1; 32], now, now + TimeDelta::minutes(15)).await?;
         let tries = (0..1000).map(|_| take(&pool, host, &[1; 32], now));
         let won = futures_util::future::try_join_all(tries).await?.into_iter().filter(|won| *won).count();
