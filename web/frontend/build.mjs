@@ -54,7 +54,7 @@ const result = await build({
   bundle: true,
   minify: true,
   format: "iife",
-  target: ["chrome111", "firefox113", "safari16.4"],
+  target: ["chrome123", "firefox120", "safari17.5"],
   outdir: assets,
   entryNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",

@@ -58,7 +58,7 @@ pub fn html(template: &impl Template) -> String {
 /// One server-sent event, for the HTTP layer to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// `fragment`, `log`, `gap`, `session` or `beat`.
+    /// `fragment`, `log`, `gap`, `reshape`, `session`, `refused` or `beat`.
     pub name: &'static str,
     /// Where to go on from after a lost connection: a log cursor.
     pub id: Option<String>,
@@ -82,6 +82,12 @@ impl Event {
     pub fn gap(reason: &str, count: u64, view: View) -> Self {
         let gap = LogItem::Gap { reason: reason.to_owned(), count };
         Self { name: "gap", id: None, data: crate::parts::log_rows_fragment(&[gap], view).to_json() }
+    }
+
+    /// The page has another shape now (an app or a host came or went): it fetches itself again and takes over what changed.
+    /// A fragment for an id that the page does not have does the same.
+    pub fn reshape() -> Self {
+        Self { name: "reshape", id: None, data: "{}".to_owned() }
     }
 
     /// The session has ended: the page goes to the login.

@@ -1,1 +1,14 @@
-export {};
+// What makes the pages live. Each of them works without this, too.
+import { startActions } from "./actions";
+import { startDialogs } from "./dialogs";
+import { startStream } from "./live";
+import { startLogs } from "./logs";
+import { startLook } from "./look";
+import { startTimes } from "./time";
+
+startTimes();
+startActions();
+startDialogs();
+startLook();
+startLogs();
+startStream();
