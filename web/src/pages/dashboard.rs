@@ -4,7 +4,7 @@ use crate::frame::{Place, Role};
 use crate::parts::{
     ActionOutcome, Activity, ActivityList, AppRow, AppState, Attention, HostCard, HostState, Sparkline,
 };
-use crate::{Frame, Template};
+use crate::{Fragment, Frame, Template, View};
 
 /// The dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Template)]
@@ -22,27 +22,18 @@ pub struct DashboardPage {
     pub activity: ActivityList,
 }
 
+#[derive(Template)]
+#[template(path = "parts/lists.html")]
+struct ListsPart<'a> {
+    apps: &'a [AppRow],
+    hosts: &'a [HostCard],
+    view: View,
+}
+
 impl DashboardPage {
-    /// How many apps are in which state, for the heading: `2 running, 1 failed`.
-    pub fn tally(&self) -> String {
-        let states = [
-            AppState::Failed,
-            AppState::Unreachable,
-            AppState::NotInstalled,
-            AppState::Unknown,
-            AppState::Starting,
-            AppState::Stopping,
-            AppState::Stopped,
-            AppState::Running,
-        ];
-        let count = |state: &AppState| self.apps.iter().filter(|app| app.state == *state).count();
-        let told: Vec<String> = states
-            .iter()
-            .map(|state| (count(state), state.word().to_lowercase()))
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        told.join(", ")
+    /// The apps and hosts as they replace those in the page (`lists`): when one came or went.
+    pub fn lists(&self, view: View) -> Fragment {
+        Fragment::morph("lists", &ListsPart { apps: &self.apps, hosts: &self.hosts, view })
     }
 
     /// All is well.
@@ -153,20 +144,5 @@ impl DashboardPage {
         };
         page.activity.rows[0].seq = 99;
         page
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tally_puts_trouble_first() {
-        assert_eq!(DashboardPage::sample().tally(), "2 running");
-        assert_eq!(
-            DashboardPage::sample_failing().tally(),
-            "1 failed, 1 unreachable, 1 not installed, 1 starting, 1 stopped, 1 running"
-        );
-        assert_eq!(DashboardPage::sample_empty().tally(), "");
     }
 }

@@ -121,6 +121,11 @@ impl AppRow {
         !matches!(self.state, AppState::Unreachable | AppState::NotInstalled)
     }
 
+    /// Whether what is shown is what was last seen.
+    pub fn is_unreachable(&self) -> bool {
+        self.state == AppState::Unreachable
+    }
+
     /// What is asked before it is stopped.
     pub fn stop_question(&self) -> String {
         let whose = if self.domain.is_empty() { &self.name } else { &self.domain };
