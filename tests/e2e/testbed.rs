@@ -57,6 +57,21 @@ async fn a_rails_app_answers_through_nginx_and_logs_to_the_journal() -> Result<(
 }
 
 #[tokio::test]
+async fn a_host_has_what_a_controller_needs() -> Result<()> {
+    let bed = Testbed::new().await?;
+    let host = bed.boot("asterra").await?;
+    host.run(&["systemctl", "enable", "--now", "postgresql.service"]).await?;
+    let query = "select current_user || ' ' || pg_encoding_to_char(encoding) from pg_database where datname = current_database()";
+    let as_hms = ["runuser", "-u", "hms", "--", "psql", "--no-align", "--tuples-only", "--command", query];
+    let said =
+        host.run(&[&as_hms[..], &["postgres:///hosting_production?host=/run/postgresql"]].concat()).await?;
+    assert_eq!(said, "hms UTF8\n", "peer authentication over the socket");
+    host.run_with(&["systemd-creds", "encrypt", "--name=key", "-", "/etc/key"], b"secret").await?;
+    assert_eq!(host.run(&["systemd-creds", "decrypt", "--name=key", "/etc/key", "-"]).await?, "secret");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_power_cut_keeps_the_disk_and_the_logs() -> Result<()> {
     let bed = Testbed::new().await?;
     let host = bed.boot("asterra").await?;

@@ -49,7 +49,7 @@ const STEPS: &[&[&str]] = &[
         "--system",
         "--no-create-home",
         "--home-dir",
-        "/var/lib/hms-controller",
+        "/var/lib/hms",
         "--shell",
         "/usr/sbin/nologin",
         "hms",
