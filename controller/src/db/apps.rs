@@ -1,159 +1,88 @@
 //! The apps of the installation.
 
-use hms_proto::{
-    controller::v1::AddAppRequest,
-    fault::Fault,
-    names::{AppKey, HostName},
-};
+use chrono::NaiveDateTime;
 use sqlx::{FromRow, PgPool};
-use zeroize::Zeroizing;
 
 use super::{Error, Result};
-use crate::seal::{Place, Sealer};
 
 /// An app, without its secrets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct App {
-    pub(crate) app_key: AppKey,
+    pub(crate) app_key: String,
     pub(crate) app_name: String,
     pub(crate) subdomain: String,
     pub(crate) domain: String,
+    pub(crate) github_repo: String,
+    pub(crate) document_root: String,
+    pub(crate) database_name: String,
+    pub(crate) database_username: String,
+    pub(crate) json_api_url: Option<String>,
+    pub(crate) cert_path: Option<String>,
+    pub(crate) key_path: Option<String>,
+    pub(crate) port: Option<i32>,
+    pub(crate) enabled: Option<bool>,
+    pub(crate) backup_enabled: Option<bool>,
+    pub(crate) backup_schedule: Option<String>,
+    pub(crate) backup_retention_days: Option<i32>,
+    pub(crate) local_code_path: Option<String>,
     /// Name of the host it runs on.
+    pub(crate) deployed_server: Option<String>,
+    pub(crate) created_at: Option<NaiveDateTime>,
+    pub(crate) updated_at: Option<NaiveDateTime>,
+}
+
+/// An app to add. The three secrets are sealed already.
+#[derive(Clone)]
+pub(crate) struct NewApp {
+    pub(crate) app_key: String,
+    pub(crate) app_name: String,
+    pub(crate) subdomain: String,
+    pub(crate) domain: String,
+    pub(crate) github_repo: String,
+    pub(crate) document_root: String,
+    pub(crate) database_name: String,
+    pub(crate) database_username: String,
+    pub(crate) database_password: String,
+    pub(crate) secret_key_base: String,
+    pub(crate) api_token: String,
     pub(crate) deployed_server: String,
-    pub(crate) enabled: bool,
-}
-
-#[derive(FromRow)]
-struct Row {
-    app_key: String,
-    app_name: String,
-    subdomain: String,
-    domain: String,
-    deployed_server: Option<String>,
-    enabled: Option<bool>,
-}
-
-impl Row {
-    /// A row that somebody wrote by hand may have a key that is none; it must not take the others with it.
-    fn parse(self) -> Option<App> {
-        let app_key = AppKey::try_from(self.app_key.as_str());
-        let app_key = app_key.inspect_err(|error| tracing::warn!(%error, "left out a row of the table apps")).ok()?;
-        Some(App {
-            app_key,
-            app_name: self.app_name,
-            subdomain: self.subdomain,
-            domain: self.domain,
-            deployed_server: self.deployed_server.unwrap_or_default(),
-            enabled: self.enabled.unwrap_or(true),
-        })
-    }
 }
 
 /// All apps, by key.
 pub(crate) async fn list(pool: &PgPool) -> Result<Vec<App>> {
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM apps ORDER BY app_key").fetch_all(pool).await?;
-    Ok(rows.into_iter().filter_map(Row::parse).collect())
+    Ok(sqlx::query_as("SELECT * FROM apps ORDER BY app_key").fetch_all(pool).await?)
 }
 
-/// Why an app was not added.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AddError {
-    #[error(transparent)]
-    Database(#[from] Error),
-    #[error(transparent)]
-    Seal(#[from] crate::seal::SealError),
-    #[error(transparent)]
-    Invalid(#[from] Fault),
-    #[error("there is an app with the key `{0}` already")]
-    Exists(AppKey),
+/// The app with this key.
+pub(crate) async fn get(pool: &PgPool, key: &str) -> Result<Option<App>> {
+    Ok(sqlx::query_as("SELECT * FROM apps WHERE app_key = $1").bind(key).fetch_optional(pool).await?)
 }
 
-impl From<AddError> for Fault {
-    fn from(error: AddError) -> Self {
-        use hms_proto::fault::FaultKind;
-        match error {
-            AddError::Database(error) => error.into(),
-            AddError::Invalid(fault) => fault,
-            AddError::Exists(_) => Self::new(FaultKind::Conflict, error.to_string()),
-            AddError::Seal(error) => {
-                tracing::error!(%error, "a secret cannot be sealed");
-                Self::new(FaultKind::Internal, "something went wrong inside HMS")
-            }
-        }
-    }
-}
-
-/// Adds an app. Its secrets are made here, and sealed before they leave this function.
-pub(crate) async fn add(
-    pool: &PgPool,
-    sealer: &Sealer,
-    key: &AppKey,
-    host: &HostName,
-    wanted: &AddAppRequest,
-) -> Result<(), AddError> {
-    let or = |given: &str, default: String| if given.is_empty() { default } else { given.to_owned() };
-    let domain = super::config::get(pool).await?.domain;
-    let name = or(&wanted.name, with_capital(key.as_str()));
-    let subdomain = or(&wanted.subdomain, key.to_string());
-    let domain = or(&wanted.domain, domain.unwrap_or_else(|| "localhost".into()));
-    check_text("name", &name, 100)?;
-    check_text("git_url", &wanted.git_url, 500)?;
-    for host in [&subdomain, &domain] {
-        HostName::try_from(host.as_str()).map_err(Fault::from)?;
-    }
-    check_text("subdomain", &subdomain, 100)?;
-    let secret = |column: &str, bytes: usize| {
-        let secret = Zeroizing::new(hex::encode(random(bytes)));
-        sealer.seal(Place { table: "apps", column, row: key.as_str() }, secret.as_bytes())
-    };
-    let identifier = key.as_str().replace('-', "_");
+/// Adds an app.
+pub(crate) async fn add(pool: &PgPool, app: &NewApp) -> Result<App, Error> {
     let sql = "INSERT INTO apps (app_key, app_name, subdomain, domain, github_repo, document_root, database_name,
             database_username, database_password, secret_key_base, api_token, deployed_server)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    let done = sqlx::query(sql)
-        .bind(key.as_str())
-        .bind(name)
-        .bind(subdomain)
-        .bind(domain)
-        .bind(&wanted.git_url)
-        .bind(format!("/var/www/{key}"))
-        .bind(format!("{identifier}_production"))
-        .bind(identifier)
-        .bind(secret("database_password", 32)?)
-        .bind(secret("secret_key_base", 64)?)
-        .bind(secret("api_token", 32)?)
-        .bind(host.as_str())
-        .execute(pool)
-        .await;
-    match done.map_err(Error::from) {
-        Ok(_) => Ok(()),
-        Err(Error::Conflict) => Err(AddError::Exists(key.clone())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn random(bytes: usize) -> Zeroizing<Vec<u8>> {
-    use rand::Rng as _;
-    let mut secret = Zeroizing::new(vec![0; bytes]);
-    rand::rng().fill(secret.as_mut_slice());
-    secret
-}
-
-fn with_capital(key: &str) -> String {
-    let mut chars = key.chars();
-    chars.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(chars).collect()
-}
-
-fn check_text(what: &str, text: &str, most: usize) -> Result<(), Fault> {
-    match text.chars().count() <= most && !text.chars().any(char::is_control) {
-        true => Ok(()),
-        false => Err(Fault::invalid(format!("{what} must have at most {most} characters, and no control characters"))),
-    }
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *";
+    Ok(sqlx::query_as(sql)
+        .bind(&app.app_key)
+        .bind(&app.app_name)
+        .bind(&app.subdomain)
+        .bind(&app.domain)
+        .bind(&app.github_repo)
+        .bind(&app.document_root)
+        .bind(&app.database_name)
+        .bind(&app.database_username)
+        .bind(&app.database_password)
+        .bind(&app.secret_key_base)
+        .bind(&app.api_token)
+        .bind(&app.deployed_server)
+        .fetch_one(pool)
+        .await?)
 }
 
 /// Forgets an app. False when there was none.
-pub(crate) async fn remove(pool: &PgPool, key: &AppKey) -> Result<bool> {
-    let done = sqlx::query("DELETE FROM apps WHERE app_key = $1").bind(key.as_str()).execute(pool).await?;
+pub(crate) async fn remove(pool: &PgPool, key: &str) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM apps WHERE app_key = $1").bind(key).execute(pool).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -163,55 +92,32 @@ mod tests {
 
     type Test = std::result::Result<(), Box<dyn std::error::Error>>;
 
-    fn cigar() -> (AppKey, HostName, AddAppRequest) {
-        let request = AddAppRequest { key: "cigar".into(), host: "asterra".into(), ..Default::default() };
-        (AppKey::try_from("cigar").unwrap(), HostName::try_from("asterra").unwrap(), request)
+    fn cigar() -> NewApp {
+        NewApp {
+            app_key: "cigar".into(),
+            app_name: "Cigar".into(),
+            subdomain: "cigars".into(),
+            domain: "example.org".into(),
+            github_repo: "https://git.example/cigar.git".into(),
+            document_root: "/var/www/cigar".into(),
+            database_name: "cigar_production".into(),
+            database_username: "cigar".into(),
+            database_password: "hms1:a".into(),
+            secret_key_base: "hms1:b".into(),
+            api_token: "hms1:c".into(),
+            deployed_server: "asterra".into(),
+        }
     }
 
     #[sqlx::test(migrations = "../migrations")]
     async fn an_app_is_added_once_listed_and_removed(pool: PgPool) -> Test {
-        let (sealer, (key, host, wanted)) = (Sealer::new([7; 32]), cigar());
-        add(&pool, &sealer, &key, &host, &wanted).await?;
-        let twice = add(&pool, &sealer, &key, &host, &wanted).await.unwrap_err();
-        assert_eq!(Fault::from(twice).message, "there is an app with the key `cigar` already");
-        let app = list(&pool).await?.remove(0);
-        assert_eq!((app.app_name.as_str(), app.subdomain.as_str(), app.domain.as_str()), ("Cigar", "cigar", "localhost"));
-        assert!(app.enabled && app.deployed_server == "asterra");
-        assert!(remove(&pool, &key).await? && !remove(&pool, &key).await?);
-        Ok(())
-    }
-
-    /// Security case 81.
-    #[sqlx::test(migrations = "../migrations")]
-    async fn its_secrets_are_sealed_and_its_own(pool: PgPool) -> Test {
-        let (sealer, (key, host, wanted)) = (Sealer::new([7; 32]), cigar());
-        add(&pool, &sealer, &key, &host, &wanted).await?;
-        let sealed: (String, String, String) =
-            sqlx::query_as("SELECT database_password, secret_key_base, api_token FROM apps").fetch_one(&pool).await?;
-        let place = |column| Place { table: "apps", column, row: "cigar" };
-        assert_eq!(sealer.open(place("database_password"), &sealed.0)?.len(), 64);
-        assert_eq!(sealer.open(place("secret_key_base"), &sealed.1)?.len(), 128);
-        assert!(sealer.open(place("api_token"), &sealed.0).is_err(), "the secret of another column");
-        Ok(())
-    }
-
-    #[sqlx::test(migrations = "../migrations")]
-    async fn bad_texts_are_refused_and_a_bad_row_hides_no_other(pool: PgPool) -> Test {
-        let (sealer, (key, host, wanted)) = (Sealer::new([7; 32]), cigar());
-        for bad in [
-            AddAppRequest { name: "a\nb".into(), ..wanted.clone() },
-            AddAppRequest { name: "x".repeat(101), ..wanted.clone() },
-            AddAppRequest { domain: "-x".into(), ..wanted.clone() },
-            AddAppRequest { subdomain: "a;b".into(), ..wanted.clone() },
-            AddAppRequest { git_url: "x\0".into(), ..wanted.clone() },
-        ] {
-            let error = add(&pool, &sealer, &key, &host, &bad).await.unwrap_err();
-            assert!(matches!(error, AddError::Invalid(_)), "{error:?}");
-        }
-        add(&pool, &sealer, &key, &host, &wanted).await?;
-        let copy = "INSERT INTO apps SELECT (jsonb_populate_record(apps, '{\"app_key\": \"../x\"}')).* FROM apps";
-        sqlx::query(copy).execute(&pool).await?;
+        let app = add(&pool, &cigar()).await?;
+        assert_eq!((app.port, app.enabled), (Some(3000), Some(true)), "defaults of the plan");
+        assert!(matches!(add(&pool, &cigar()).await, Err(Error::Conflict)));
         assert_eq!(list(&pool).await?.len(), 1);
+        assert_eq!(get(&pool, "cigar").await?.unwrap().deployed_server.as_deref(), Some("asterra"));
+        assert!(get(&pool, "' OR '1'='1").await?.is_none());
+        assert!(remove(&pool, "cigar").await? && !remove(&pool, "cigar").await?);
         Ok(())
     }
 

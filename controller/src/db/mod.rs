@@ -30,6 +30,9 @@ pub(crate) enum Error {
     /// There is one of that name already.
     #[error("there is one already")]
     Conflict,
+    /// A value does not fit its column.
+    #[error("a value is too long, or has a form that cannot be kept")]
+    Unfit(#[source] sqlx::Error),
     /// A defect.
     #[error("the database refused a query")]
     Internal(#[source] sqlx::Error),
@@ -47,6 +50,8 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(db) if db.code().is_some_and(|c| passes_by_itself(&c)) => {
                 Self::Unavailable(error)
             }
+            // Class 22, data exception.
+            sqlx::Error::Database(db) if db.code().is_some_and(|c| c.starts_with("22")) => Self::Unfit(error),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -73,6 +78,10 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
             Error::Conflict => Self::new(FaultKind::Conflict, error.to_string()),
+            Error::Unfit(cause) => {
+                tracing::info!(%cause, "a value does not fit");
+                Self::invalid(error.to_string())
+            }
             Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
                 Self::new(FaultKind::Unavailable, error.to_string())

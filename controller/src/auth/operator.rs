@@ -1,0 +1,82 @@
+//! Terminals: an operator certificate, and the row of its session.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use hms_proto::{
+    Role,
+    fault::{Fault, FaultKind},
+    identity::Kind,
+    transport::Peer,
+};
+use sqlx::PgPool;
+
+use super::{Attempt, Auth, Caller, Password, Source, TOUCH, not_logged_in};
+use crate::{
+    db::{
+        self,
+        sessions::{NewSession, Proof},
+    },
+    pki::{Authority, Issued},
+};
+
+/// What a terminal gets when it logs in.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    pub(crate) issued: Issued,
+    pub(crate) role: Role,
+}
+
+impl Auth {
+    /// Trades a password for an operator certificate.
+    pub(crate) async fn cli_login(
+        &self,
+        pki: &Authority,
+        username: &str,
+        password: &Password,
+        csr: &str,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Result<Terminal, Fault> {
+        let attempt = Attempt { username, password, address, user_agent, source: Source::Cli };
+        self.enter(attempt, async |user| {
+            let now = self.clock.now();
+            let issued = pki.issue_operator(csr, user.id, user.role(), now)?;
+            let session = NewSession {
+                user: user.id,
+                proof: Proof::Cli(issued.serial.clone()),
+                now,
+                expires: issued.expires,
+                address: address.to_canonical().to_string(),
+                user_agent,
+            };
+            db::sessions::begin(&self.db, &session).await?;
+            Ok(Terminal { issued, role: user.role() })
+        })
+        .await
+    }
+}
+
+/// Whose terminal this is. The certificate alone is not enough: its session must live, and so must its user.
+pub(crate) async fn operator(db: &PgPool, peer: &Peer) -> Result<Caller, Fault> {
+    operator_at(db, peer, Utc::now()).await
+}
+
+pub(super) async fn operator_at(db: &PgPool, peer: &Peer, now: DateTime<Utc>) -> Result<Caller, Fault> {
+    if peer.identity.kind != Kind::Operator {
+        return Err(Fault::new(FaultKind::Denied, "this needs the certificate of a person")
+            .hint("Log in with `hmsctl login`."));
+    }
+    let ended = || not_logged_in().hint("Log in with `hmsctl login`.");
+    let live = db::sessions::by_serial(db, &peer.certificate_serial, now).await?.ok_or_else(ended)?;
+    if live.user_id != peer.identity.id {
+        return Err(ended());
+    }
+    if now - live.last_seen_at > TOUCH {
+        db::sessions::touch(db, live.id, now).await?;
+    }
+    let mut caller = Auth::caller(&live, Source::Cli, Some(peer.address.ip().to_canonical()));
+    // A role that was raised needs a new login; one that was lowered holds at once.
+    caller.role = caller.role.min(peer.identity.role.unwrap_or_default());
+    Ok(caller)
+}

@@ -1,0 +1,144 @@
+//! Sessions of browsers: a random token in a cookie, its hash in the database.
+
+use std::net::IpAddr;
+
+use hms_proto::fault::Fault;
+use http::{HeaderMap, header};
+
+use super::{ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Source, TOUCH, hash_of, new_secret};
+use crate::db::{
+    self,
+    sessions::{NewSession, Proof},
+};
+
+/// The prefix has browsers insist on Secure, on Path=/, and on this very host (RFC 6265bis, 4.1.3.2).
+const NAME: &str = "__Host-hms";
+
+/// The value of the cookie. Shows itself to nobody.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The token that a request carries. Two cookies of that name are none: somebody else set one of them.
+pub(crate) fn token_of(headers: &HeaderMap) -> Option<Token> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut ours = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|(name, value)| (name == NAME).then_some(value));
+    let token = ours.next()?;
+    // 32 bytes in base64 without padding.
+    let fits = token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    (fits && ours.next().is_none()).then(|| Token(token.to_owned()))
+}
+
+/// The cookie that logs a browser in.
+pub(crate) fn cookie(token: &Token) -> String {
+    let life = ABSOLUTE.num_seconds();
+    format!("{NAME}={}; Path=/; Max-Age={life}; Secure; HttpOnly; SameSite=Lax", token.0)
+}
+
+/// The cookie that logs it out.
+pub(crate) fn cookie_gone() -> String {
+    format!("{NAME}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax")
+}
+
+impl Auth {
+    /// Logs a browser in: always with a new token.
+    pub(crate) async fn web_login(
+        &self,
+        username: &str,
+        password: &Password,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Result<Token, Fault> {
+        let attempt = Attempt { username, password, address, user_agent, source: Source::Web };
+        self.enter(attempt, async |user| {
+            let token = Token(new_secret());
+            let now = self.clock.now();
+            let session = NewSession {
+                user: user.id,
+                proof: Proof::Web(hash_of(&token.0)),
+                now,
+                expires: now + ABSOLUTE,
+                address: address.to_canonical().to_string(),
+                user_agent,
+            };
+            db::sessions::begin(&self.db, &session).await?;
+            Ok(token)
+        })
+        .await
+    }
+
+    /// Whose browser this is. Counts as use.
+    pub(crate) async fn web_session(&self, token: &Token, address: Option<IpAddr>) -> Result<Option<Caller>, Fault> {
+        let now = self.clock.now();
+        let Some(live) = db::sessions::by_token(&self.db, &hash_of(&token.0), now, IDLE).await? else {
+            return Ok(None);
+        };
+        if now - live.last_seen_at > TOUCH {
+            db::sessions::touch(&self.db, live.id, now).await?;
+        }
+        Ok(Some(Self::caller(&live, Source::Web, address)))
+    }
+
+    /// Whether the session still lives. Does not count as use: an open page is not a person.
+    pub(crate) async fn web_peek(&self, token: &Token) -> Result<bool, Fault> {
+        Ok(db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?.is_some())
+    }
+
+    /// Ends it.
+    pub(crate) async fn web_logout(&self, token: &Token) -> Result<(), Fault> {
+        let now = self.clock.now();
+        if let Some(live) = db::sessions::by_token(&self.db, &hash_of(&token.0), now, IDLE).await? {
+            db::sessions::revoke(&self.db, live.user_id, live.id, now).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookies: &[&str]) -> HeaderMap {
+        cookies.iter().map(|c| (header::COOKIE, c.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_cookie_is_found_and_nothing_that_only_looks_like_it() {
+        let token = new_secret();
+        let ours = format!("{NAME}={token}");
+        assert_eq!(token_of(&headers(&[&format!("a=b; {ours}; c=d")])).unwrap().0, token);
+        assert!(token_of(&headers(&["a=b", &ours])).is_some(), "HTTP/2 may split them");
+        for bad in [
+            vec![],
+            vec![format!("hms={token}")],
+            vec![format!("__host-hms={token}")],
+            vec![format!("x{ours}")],
+            vec![format!("{ours}x")],
+            vec![format!("{ours}; {ours}")],
+            vec![ours.clone(), ours.clone()],
+            vec![format!("{NAME}=")],
+            vec![format!("{NAME}={}%0d%0a", &token[..37])],
+            vec![format!("{NAME}=\"{token}\"")],
+        ] {
+            let bad: Vec<&str> = bad.iter().map(String::as_str).collect();
+            assert!(token_of(&headers(&bad)).is_none(), "{bad:?}");
+        }
+    }
+
+    /// Security case 11.
+    #[test]
+    fn the_cookie_is_kept_from_scripts_other_sites_and_plain_http() {
+        let cookie = cookie(&Token("t".into()));
+        assert_eq!(cookie, "__Host-hms=t; Path=/; Max-Age=43200; Secure; HttpOnly; SameSite=Lax");
+        assert!(cookie_gone().contains("Max-Age=0"));
+        assert!(!format!("{:?}", Token("canary".into())).contains("canary"));
+    }
+}
