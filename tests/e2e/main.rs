@@ -11,3 +11,4 @@ mod restart;
 mod support;
 mod testbed;
 mod tidy;
+mod world;
