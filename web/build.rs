@@ -1,5 +1,7 @@
 //! Builds the files of the browser from `frontend/` with npm and esbuild, into OUT_DIR.
 
+#![expect(clippy::disallowed_methods, reason = "the build starts npm and node, with fixed arguments")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -136,6 +136,6 @@ export function startActions(): void {
   document.addEventListener("click", (event) => void onClick(event));
   document.addEventListener("change", (event) => {
     const field = event.target as HTMLElement;
-    if (field.matches("[data-filters] select, [data-filters] [type=checkbox]")) field.closest("form")?.requestSubmit();
+    if (field.matches("[data-filters] select, [data-filters] [type=checkbox][name]")) field.closest("form")?.requestSubmit();
   });
 }

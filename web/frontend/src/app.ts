@@ -4,6 +4,7 @@ import { startDialogs } from "./dialogs";
 import { startStream } from "./live";
 import { startLogs } from "./logs";
 import { startLook } from "./look";
+import { startRetry } from "./retry";
 import { startTimes } from "./time";
 
 startTimes();
@@ -12,3 +13,4 @@ startDialogs();
 startLook();
 startLogs();
 startStream();
+startRetry();

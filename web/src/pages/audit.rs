@@ -50,6 +50,12 @@ impl AuditPage {
             .any(|value| !value.is_empty())
     }
 
+    /// Whether a filter is used that a phone folds away.
+    pub fn is_narrowed(&self) -> bool {
+        let query = &self.query;
+        [&query.host, &query.result, &query.since, &query.until].iter().any(|value| !value.is_empty())
+    }
+
     /// The outcomes of the filter: word, whether it is chosen.
     pub fn outcomes(&self) -> Vec<(&'static str, bool)> {
         OutcomeKind::ALL.iter().map(|kind| (kind.word(), kind.word() == self.query.result)).collect()

@@ -1,6 +1,6 @@
 //! `/`: what is the state, what changed, what can I do.
 
-use crate::frame::{Place, Role};
+use crate::frame::{PaletteEntry, Place, Role};
 use crate::parts::{
     ActionOutcome, Activity, ActivityList, AppRow, AppState, Attention, HostCard, HostState, Sparkline,
 };
@@ -94,6 +94,7 @@ impl DashboardPage {
         let mut page = Self::sample();
         page.frame.view.role = Role::Viewer;
         page.frame.username = "vera".into();
+        page.frame.palette.retain(|entry| matches!(entry, PaletteEntry::Go { .. }));
         page
     }
 

@@ -1,6 +1,6 @@
 //! `/hosts`: the hosts that are managed, adding one, removing one.
 
-use crate::frame::{Notice, Place, Role, SAMPLE_NOW_US, Tone};
+use crate::frame::{Notice, PaletteEntry, Place, Role, SAMPLE_NOW_US, Tone};
 use crate::parts::{AddHost, HostList, HostRow, HostState};
 use crate::{Frame, Template};
 
@@ -68,6 +68,7 @@ impl HostsPage {
     pub fn sample_viewer() -> Self {
         let mut page = Self::sample();
         page.frame.view.role = Role::Viewer;
+        page.frame.palette.retain(|entry| matches!(entry, PaletteEntry::Go { .. }));
         page
     }
 }

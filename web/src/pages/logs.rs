@@ -59,6 +59,12 @@ impl LogsPage {
         self.query.source.is_empty()
     }
 
+    /// Whether a filter is used that a phone folds away.
+    pub fn is_narrowed(&self) -> bool {
+        let query = &self.query;
+        [&query.priority, &query.since, &query.until].iter().any(|value| !value.is_empty())
+    }
+
     /// Whether this source is chosen.
     pub fn is_chosen(&self, source: &LogSource) -> bool {
         self.query.source == source.value

@@ -8,6 +8,8 @@ mod logs;
 mod problem;
 mod samples;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use audit::{AuditPage, AuditQuery};
 pub use dashboard::DashboardPage;

@@ -61,7 +61,7 @@ impl ProblemKind {
                 "What runs there may well be running. Look at the host's agent and the network.",
             ),
             Self::Unavailable => {
-                ("The database does not answer", "Apps go on running. This page tries again by itself.")
+                ("The database does not answer", "Apps go on running. Try again in a moment.")
             }
         }
     }

@@ -9,6 +9,8 @@ mod log_rows;
 mod outcome;
 mod session_list;
 mod sparkline;
+#[cfg(test)]
+mod tests;
 
 pub use activity::{Activity, ActivityList, OutcomeKind};
 pub use app_row::{AppRow, AppState};

@@ -1,0 +1,86 @@
+//! What holds for every part: alone it is one element with the id that it is sent to, and it is escaped.
+
+use super::*;
+use crate::events::Mode;
+use crate::frame::SAMPLE_NOW_US;
+use crate::pages::DashboardPage;
+use crate::{Event, Fragment, Role, View};
+
+const VIEW: View = View { role: Role::Admin, now_us: SAMPLE_NOW_US };
+
+fn replacing() -> Vec<Fragment> {
+    let hostile = DashboardPage::sample_hostile();
+    let mut fragments = vec![
+        hostile.lists(VIEW),
+        hostile.attention.fragment(VIEW),
+        Attention::default().fragment(VIEW),
+        hostile.activity.fragment(VIEW),
+        Activity::samples()[0].changed(VIEW),
+        HostList { rows: vec![HostRow::sample()] }.fragment(VIEW),
+        AddHost::sample_added().fragment(VIEW),
+        SessionList { rows: SessionRow::samples() }.fragment(VIEW),
+    ];
+    fragments.extend(hostile.apps.iter().map(|app| app.fragment(VIEW)));
+    fragments.extend(hostile.hosts.iter().map(|host| host.fragment(VIEW)));
+    fragments
+}
+
+#[test]
+fn a_part_is_one_element_with_its_id() {
+    for fragment in replacing() {
+        let head = fragment.html.split('>').next().unwrap_or_default();
+        let id = format!(" id=\"{}\"", fragment.id);
+        assert!(head.starts_with('<') && head.contains(&id), "{id} is not in {head}");
+        assert_eq!(fragment.mode, Mode::Morph);
+        assert!(!fragment.html.contains("<script"), "{} is not escaped", fragment.id);
+    }
+}
+
+#[test]
+fn the_wire_keeps_one_event_on_its_lines() {
+    let text = "two\nlines\r\ndata: forged\n\nevent: session".to_owned();
+    let row = LogRow { message: text, cursor: "s=1;i=2".into(), ..LogRow::default() };
+    let wire = Event::log(&[LogItem::Row(row)], "s=1;i=2", VIEW).to_wire();
+    let lines: Vec<&str> = wire.split('\n').collect();
+    assert_eq!(lines.len(), 5, "{wire}");
+    assert_eq!(lines[..2], ["event: log", "id: s=1;i=2"]);
+    assert!(lines[2].starts_with(r#"data: {"id":"log-rows","html":"<li "#), "{wire}");
+    assert!(lines[2].ends_with(r#","mode":"append","max":5000}"#), "{wire}");
+}
+
+#[test]
+fn signals_are_small() {
+    assert_eq!(Event::beat(7).to_wire(), "event: beat\ndata: {\"now\":7}\n\n");
+    assert_eq!(Event::session_ended().to_wire(), "event: session\ndata: {}\n\n");
+    assert_eq!(Event::refused("a\nb").data, r#"{"message":"a\nb"}"#);
+    assert_eq!(Fragment::remove("app-x").to_json(), r#"{"id":"app-x","html":"","mode":"remove"}"#);
+}
+
+#[test]
+fn gaps_are_said_aloud() {
+    let html = |count| log_rows_fragment(&[LogItem::Gap { reason: "vacuumed".into(), count }], VIEW).html;
+    assert!(html(12).contains("12 entries are missing here (vacuumed)"));
+    assert!(html(0).contains("Entries are missing here (vacuumed)"));
+}
+
+#[test]
+fn ids_are_made_of_names_without_mixing_them_up() {
+    assert_eq!(slug("web-1.example.org"), "web-1.example.org");
+    assert_ne!(slug("a b"), slug("a~20b"));
+    assert!(!slug("<x y=\"z\">").contains(['<', ' ', '"']));
+}
+
+#[test]
+fn actions_fit_the_state() {
+    for (state, start, stop) in [
+        (AppState::Running, false, true),
+        (AppState::Starting, false, true),
+        (AppState::Stopped, true, false),
+        (AppState::Failed, true, false),
+        (AppState::Unreachable, false, false),
+        (AppState::NotInstalled, false, false),
+    ] {
+        let app = AppRow::sample_in("cigar", "asterra", state);
+        assert_eq!((app.can_start(), app.can_stop()), (start, stop), "{state:?}");
+    }
+}
