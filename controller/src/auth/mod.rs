@@ -6,7 +6,7 @@ mod clock;
 mod join;
 mod login;
 mod operator;
-mod password;
+pub(crate) mod password;
 mod record;
 mod rest;
 mod sessions;
@@ -22,7 +22,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 pub(crate) use caller::{Caller, Source};
-pub(crate) use join::JoinToken;
+pub(crate) use join::{JoinToken, Shown};
 pub(crate) use login::Attempt;
 pub(crate) use operator::{Terminal, operator};
 pub(crate) use password::{Password, Passwords};

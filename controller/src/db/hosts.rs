@@ -64,21 +64,25 @@ pub(crate) async fn joined(
     serial: &str,
     expires: DateTime<Utc>,
 ) -> Result<Option<Host>> {
-    let sql = "UPDATE hosts SET joined_at = now(), certificate_serial = $2, certificate_expires_at = $3
+    let sql = "UPDATE hosts SET joined_at = now(), certificate_serial = $2, certificate_expires_at = $3,
+            previous_certificate_serial = NULL
         WHERE id = $1 RETURNING *";
     Ok(sqlx::query_as(sql).bind(id).bind(serial).bind(expires).fetch_optional(db).await?)
 }
 
-/// Notes the certificate that replaced another one. None when the host was removed meanwhile.
+/// Notes the certificate that replaces `old`. None when the host was removed meanwhile, or when `old` is neither its
+/// newest certificate nor the one before: then another agent has the host's identity by now.
 pub(crate) async fn renewed(
     db: impl PgExecutor<'_>,
     id: Uuid,
+    old: &str,
     serial: &str,
     expires: DateTime<Utc>,
 ) -> Result<Option<Host>> {
-    let sql = "UPDATE hosts SET certificate_serial = $2, certificate_expires_at = $3
-        WHERE id = $1 AND joined_at IS NOT NULL RETURNING *";
-    Ok(sqlx::query_as(sql).bind(id).bind(serial).bind(expires).fetch_optional(db).await?)
+    let sql = "UPDATE hosts SET certificate_serial = $3, certificate_expires_at = $4, previous_certificate_serial = $2
+        WHERE id = $1 AND joined_at IS NOT NULL AND $2 IN (certificate_serial, previous_certificate_serial)
+        RETURNING *";
+    Ok(sqlx::query_as(sql).bind(id).bind(old).bind(serial).bind(expires).fetch_optional(db).await?)
 }
 
 #[cfg(test)]
@@ -92,18 +96,33 @@ mod tests {
         let name = HostName::try_from("asterra")?;
         let host = add(&pool, &name, &Address::try_from("10.0.0.1:9444")?).await?;
         assert!(host.joined_at.is_none());
-        assert!(renewed(&pool, host.id, "00", Utc::now()).await?.is_none(), "it has not joined");
+        assert!(renewed(&pool, host.id, "", "00", Utc::now()).await?.is_none(), "it has not joined");
         assert!(matches!(add(&pool, &name, &Address::try_from("10.0.0.2:9444")?).await, Err(Error::Conflict)));
         let first = joined(&pool, host.id, "0a", Utc::now()).await?.unwrap();
-        let renewed = renewed(&pool, host.id, "0b", Utc::now()).await?.unwrap();
-        assert_eq!(renewed.certificate_serial.as_deref(), Some("0b"));
-        assert!(first.is_same_party(&renewed) && !first.is_same_party(&host));
+        let next = renewed(&pool, host.id, "0a", "0b", Utc::now()).await?.unwrap();
+        assert_eq!(next.certificate_serial.as_deref(), Some("0b"));
+        assert!(first.is_same_party(&next) && !first.is_same_party(&host));
         let again = joined(&pool, host.id, "0c", Utc::now()).await?.unwrap();
-        assert!(!again.is_same_party(&renewed));
+        assert!(!again.is_same_party(&next));
         assert_eq!(get_by_name(&pool, &name).await?.unwrap().id, host.id);
         assert!(get_by_id(&pool, host.id).await?.unwrap().joined_at.is_some());
         assert!(remove(&pool, &name).await? && !remove(&pool, &name).await?);
         assert!(joined(&pool, host.id, "0d", Utc::now()).await?.is_none());
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_lost_answer_is_no_end_and_two_agents_with_one_identity_are_found_out(pool: PgPool) -> Test {
+        let id = add(&pool, &HostName::try_from("asterra")?, &Address::try_from("a:1")?).await?.id;
+        joined(&pool, id, "0a", Utc::now()).await?;
+        let renew = async |old, new| renewed(&pool, id, old, new, Utc::now()).await.map(|host| host.is_some());
+        assert!(renew("0a", "0b").await?);
+        assert!(renew("0a", "0c").await?, "the answer with 0b was lost");
+        assert!(renew("0c", "0d").await?);
+        assert!(!renew("0b", "0e").await?, "the answer was not lost after all: a copy has it");
+        assert!(!renew("0a", "0e").await?, "two certificates ago");
+        joined(&pool, id, "0f", Utc::now()).await?;
+        assert!(!renew("0d", "10").await?, "from before the host joined anew");
         Ok(())
     }
 

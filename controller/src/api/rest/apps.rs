@@ -1,0 +1,75 @@
+//! `/api/apps`: the apps, and starting, stopping and restarting them.
+
+use axum::{
+    Json,
+    extract::{Path, State as Shared, rejection::PathRejection},
+};
+use hms_proto::{
+    controller::v1::{App, ListAppsRequest, ListAppsResponse},
+    host::v1::UnitActionRequest,
+    names::AppKey,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{bearer::Bearer, problem::{Details, Problem}};
+use crate::{api::grpc, auth::Caller, state::State};
+
+/// What became of an action. A failed one is a problem with status 422.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    /// The app afterwards.
+    app: App,
+    /// How long it took, in milliseconds.
+    took_ms: u32,
+    /// Finds the call in the audit and in the logs.
+    request_id: String,
+}
+
+/// All apps with their live state.
+#[utoipa::path(get, path = "/api/apps", tag = "apps", security(("bearer" = [])),
+    responses((status = 200, body = ListAppsResponse), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(Shared(state): Shared<State>, Bearer(caller): Bearer) -> Result<Json<ListAppsResponse>, Problem> {
+    Ok(Json(state.gate.apps(&caller).list(ListAppsRequest {}).await?.into_inner()))
+}
+
+/// Starts an app, and answers when it is up.
+#[utoipa::path(post, path = "/api/apps/{app}/start", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
+    responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn start(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+    act(&state, &caller, &key?, Verb::Start).await
+}
+
+/// Stops an app.
+#[utoipa::path(post, path = "/api/apps/{app}/stop", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
+    responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn stop(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+    act(&state, &caller, &key?, Verb::Stop).await
+}
+
+/// Restarts an app, and answers when it is up again.
+#[utoipa::path(post, path = "/api/apps/{app}/restart", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
+    responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn restart(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+    act(&state, &caller, &key?, Verb::Restart).await
+}
+
+enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Json<Done>, Problem> {
+    let key = AppKey::try_from(key)?;
+    let app = grpc::apps::find(&state.fleet, &key)?;
+    let mut units = state.gate.units(caller, &grpc::apps::host_of(&app)?);
+    let request = UnitActionRequest { unit: app.unit_name };
+    let done = match verb {
+        Verb::Start => units.start(request).await,
+        Verb::Stop => units.stop(request).await,
+        Verb::Restart => units.restart(request).await,
+    };
+    let took_ms = done?.into_inner().took_ms;
+    Ok(Json(Done { app: grpc::apps::find(&state.fleet, &key)?, took_ms, request_id: caller.request_id.to_string() }))
+}

@@ -1,0 +1,90 @@
+//! `/api/auth`: tokens for programs. An access token is good for minutes, a refresh token for one use.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, State as Shared, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{bearer::Bearer, problem::{Details, Problem}};
+use crate::{auth, state::State};
+
+/// Who wants a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    username: String,
+    #[schema(value_type = String, format = Password)]
+    password: auth::password::Password,
+}
+
+/// The refresh token that is to be used up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refresh {
+    refresh_token: String,
+}
+
+/// A pair of tokens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Tokens {
+    /// Sent as `Authorization: Bearer …` with every request.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds until the access token ends.
+    expires_in: u64,
+    /// Good for one `POST /api/auth/refresh`. Using it twice ends the session.
+    refresh_token: String,
+}
+
+impl From<auth::Tokens> for Tokens {
+    fn from(tokens: auth::Tokens) -> Self {
+        let auth::Tokens { access_token, refresh_token, expires_in } = tokens;
+        Self { access_token, token_type: "Bearer", expires_in, refresh_token }
+    }
+}
+
+fn agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// Trades a user name and a password for tokens.
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = Login,
+    responses((status = 200, body = Tokens), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn login(
+    Shared(state): Shared<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Result<Json<Login>, JsonRejection>,
+) -> Result<Json<Tokens>, Problem> {
+    let Json(login) = body?;
+    let tokens = state.auth.rest_login(&login.username, &login.password, address.ip(), agent(&headers)).await?;
+    Ok(Json(tokens.into()))
+}
+
+/// Trades a refresh token for new tokens. The old one is used up.
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = Refresh,
+    responses((status = 200, body = Tokens), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn refresh(
+    Shared(state): Shared<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Result<Json<Refresh>, JsonRejection>,
+) -> Result<Json<Tokens>, Problem> {
+    let Json(refresh) = body?;
+    let client = format!("{} {}", address.ip(), agent(&headers));
+    Ok(Json(state.auth.rest_refresh(&refresh.refresh_token, &client).await?.into()))
+}
+
+/// Ends the session of the token.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", security(("bearer" = [])),
+    responses((status = 204), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn logout(Shared(state): Shared<State>, Bearer(caller): Bearer) -> Result<StatusCode, Problem> {
+    state.auth.rest_logout(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
