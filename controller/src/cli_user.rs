@@ -8,6 +8,7 @@ use hms_proto::{Role, access::role_word, names::UserName};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::{
     auth::{Password, Passwords, Record, Source},
@@ -66,8 +67,11 @@ fn generated() -> String {
 
 /// One line of standard input. Never an argument, which every user of the machine could read.
 fn read_password() -> anyhow::Result<String> {
-    let mut text = String::new();
-    io::stdin().take(64 * 1024).read_to_string(&mut text).context("cannot read the password from standard input")?;
+    let mut text = Zeroizing::new(String::new());
+    io::stdin()
+        .take(64 * 1024)
+        .read_to_string(&mut text)
+        .context("cannot read the password from standard input")?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
@@ -83,7 +87,8 @@ fn read_password() -> anyhow::Result<String> {
 pub(crate) async fn ca(database: &str, fingerprint: bool) -> anyhow::Result<()> {
     let db = db::connect(database)?;
     let root = db::authority::root(&db).await.context("cannot read the certificate authority")?;
-    let root = root.context("there is no certificate authority yet; the first start of hms-controller makes it")?;
+    let root =
+        root.context("there is no certificate authority yet; the first start of hms-controller makes it")?;
     let text = if fingerprint { fingerprint_of(&root)? } else { root.trim_end().to_owned() };
     writeln!(io::stdout().lock(), "{text}")?;
     Ok(())
@@ -91,7 +96,8 @@ pub(crate) async fn ca(database: &str, fingerprint: bool) -> anyhow::Result<()> 
 
 fn fingerprint_of(pem: &str) -> anyhow::Result<String> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let der = CertificateDer::from_pem_slice(pem.as_bytes()).context("the root certificate cannot be read")?;
+    let der =
+        CertificateDer::from_pem_slice(pem.as_bytes()).context("the root certificate cannot be read")?;
     Ok(hex::encode(Sha256::digest(&der)))
 }
 

@@ -10,7 +10,12 @@ use hms_proto::{Role, access, names::UserName};
 #[command(name = "hms-controller", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The database. Peer authentication over the unix socket: no password exists.
-    #[arg(long, global = true, default_value = "postgres:///hosting_production?host=/run/postgresql", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "postgres:///hosting_production?host=/run/postgresql",
+        value_name = "URL"
+    )]
     pub(crate) database: String,
     #[command(subcommand)]
     pub(crate) command: Command,

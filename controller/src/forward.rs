@@ -9,10 +9,17 @@ use hms_proto::{
 use http::{HeaderValue, Request, Response};
 use tower::{Service as _, ServiceExt as _};
 
-use crate::{auth::Caller, fleet::{Host, LinkState}};
+use crate::{
+    auth::Caller,
+    fleet::{Host, LinkState},
+};
 
 /// Sends the request, and gives the head of the response as soon as it is there.
-pub(crate) async fn send(host: &Host, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(crate) async fn send(
+    host: &Host,
+    caller: &Caller,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     fail_fast(host)?;
     let (mut parts, body) = request.into_parts();
     // What a caller says about itself is worth nothing; what follows is what the controller knows.
@@ -39,12 +46,16 @@ fn fail_fast(host: &Host) -> Result<(), Fault> {
     let name = &host.row.name;
     match host.look(|p| p.link.clone()) {
         LinkState::Connected | LinkState::Connecting => Ok(()),
-        LinkState::Pending => Err(Fault::new(FaultKind::Unreachable, format!("the agent of {name} has not joined yet"))
-            .hint(format!("Run `hms-agent join` on {name} with the token from `hmsctl host token {name}`."))),
+        LinkState::Pending => {
+            Err(Fault::new(FaultKind::Unreachable, format!("the agent of {name} has not joined yet")).hint(
+                format!("Run `hms-agent join` on {name} with the token from `hmsctl host token {name}`."),
+            ))
+        }
         LinkState::Unreachable(reason) => {
             host.retry_now();
-            Err(Fault::new(FaultKind::Unreachable, format!("{name} cannot be reached: {reason}"))
-                .hint(format!("Check that {name} is up and hms-agent runs on it. Apps on it may well be running.")))
+            Err(Fault::new(FaultKind::Unreachable, format!("{name} cannot be reached: {reason}")).hint(
+                format!("Check that {name} is up and hms-agent runs on it. Apps on it may well be running."),
+            ))
         }
     }
 }

@@ -17,8 +17,8 @@ use hms_proto::{
     HOST_KEY,
     access::{self, Audience, Rule},
     controller::v1::{
-        app_service_client::AppServiceClient, audit_service_client::AuditServiceClient, fleet_service_client::FleetServiceClient,
-        session_service_client::SessionServiceClient,
+        app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
+        fleet_service_client::FleetServiceClient, session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{log_service_client::LogServiceClient, unit_service_client::UnitServiceClient},
@@ -68,8 +68,15 @@ impl Gate {
 
     /// Handles a call. Its caller is in the request's extensions; without one it is refused.
     pub(crate) async fn pass(self, request: Request<Body>) -> Response<Body> {
-        match self.admit(&request).await {
-            Ok((call, Some(rule))) if rule.mutates => {
+        let (call, rule) = match read(&request) {
+            Ok(read) => read,
+            Err(fault) => return refuse(fault),
+        };
+        match rule {
+            Some(rule) if rule.audience != Audience::User || !rule.allows(call.caller.role) => {
+                refuse(self.deny(&call, rule).await)
+            }
+            Some(rule) if rule.mutates => {
                 // Runs to its end even when the caller goes away: what has begun must get its outcome.
                 let work = tokio::spawn(async move { self.perform(call, rule, request).await });
                 work.await.unwrap_or_else(|error| {
@@ -77,30 +84,21 @@ impl Gate {
                     refuse(Fault::new(FaultKind::Internal, "the call broke off inside the controller"))
                 })
             }
-            Ok((call, _)) => self.look(&call, request).await,
-            Err(fault) => refuse(fault),
+            _ => self.look(&call, request).await,
         }
-    }
-
-    async fn admit(&self, request: &Request<Body>) -> Result<(Call, Option<&'static Rule>), Fault> {
-        let path = request.uri().path().to_owned();
-        let caller = request.extensions().get::<Caller>().cloned().ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "nobody is logged in"))?;
-        if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
-            return Ok((Call { caller, path, host: None }, None));
-        }
-        let rule = access::rule(&path).ok_or_else(|| Fault::not_found("method", &path))?;
-        let host = host_of(request.headers(), &path)?;
-        let call = Call { caller, path, host };
-        if rule.audience != Audience::User || !rule.allows(call.caller.role) {
-            return Err(self.deny(&call, rule).await);
-        }
-        Ok((call, Some(rule)))
     }
 
     /// Refuses, and leaves a record of it.
     async fn deny(&self, call: &Call, rule: &Rule) -> Fault {
         let needed = access::role_word(rule.role);
-        let fault = Fault::new(FaultKind::Denied, format!("{} is {}, and this needs {needed}", call.caller.name, access::role_word(call.caller.role)));
+        let fault = Fault::new(
+            FaultKind::Denied,
+            format!(
+                "{} is {}, and this needs {needed}",
+                call.caller.name,
+                access::role_word(call.caller.role)
+            ),
+        );
         if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, None)).await {
             tracing::error!(%error, caller = %call.caller.name, method = %call.path, "refused a call, and cannot record it");
         } else {
@@ -138,13 +136,15 @@ impl Gate {
         };
         if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, Some(params))).await {
             tracing::error!(%error, "cannot record an intent");
-            let fault = Fault::new(FaultKind::Unavailable, "the audit cannot be written, so nothing was done");
+            let fault =
+                Fault::new(FaultKind::Unavailable, "the audit cannot be written, so nothing was done");
             return refuse(fault.hint("Check that PostgreSQL runs; HMS reconnects by itself."));
         }
         self.core.fleet.tell(Change::Activity);
         let request = Request::from_parts(parts, Body::from(body));
         let answer = tokio::time::timeout(ACTION, self.dispatch(&call, request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
+        let answer =
+            answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
         let (response, fault) = match answer {
             Ok(response) => finished(response).await,
             Err(fault) => (refuse(fault.clone()), Some(fault)),
@@ -158,7 +158,8 @@ impl Gate {
         let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(request_id = %call.caller.request_id, caller = %call.caller.name, source = call.caller.source.word(), method = %call.path,
             host = call.host.as_ref().map_or("", HostName::as_str), outcome, took_ms, "call");
-        let written = db::audit::outcome(&self.core.db, call.caller.request_id, outcome, detail, took_ms).await;
+        let written =
+            db::audit::outcome(&self.core.db, call.caller.request_id, outcome, detail, took_ms).await;
         if let Err(error) = written {
             // The next start closes it as "unknown", which is the truth as far as the record knows it.
             tracing::error!(%error, request_id = %call.caller.request_id, outcome, "cannot record an outcome");
@@ -247,6 +248,19 @@ impl Service<Request<tonic::body::Body>> for Local {
     }
 }
 
+/// What a request asks for, and on whose behalf. No rule: a service of gRPC itself.
+fn read(request: &Request<Body>) -> Result<(Call, Option<&'static Rule>), Fault> {
+    let path = request.uri().path().to_owned();
+    let caller = request.extensions().get::<Caller>().cloned();
+    let caller = caller.ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "nobody is logged in"))?;
+    if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
+        return Ok((Call { caller, path, host: None }, None));
+    }
+    let rule = access::rule(&path).ok_or_else(|| Fault::not_found("method", &path))?;
+    let host = host_of(request.headers(), &path)?;
+    Ok((Call { caller, path, host }, Some(rule)))
+}
+
 /// The host that a call is meant for: exactly one for methods of a host, none for the controller's own.
 fn host_of(headers: &HeaderMap, path: &str) -> Result<Option<HostName>, Fault> {
     if !path.starts_with("/hms.host.") {
@@ -278,7 +292,10 @@ async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>) {
         }
     };
     let trailers = collected.trailers().cloned();
-    let status = trailers.as_ref().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&parts.headers));
+    let status = trailers
+        .as_ref()
+        .and_then(Status::from_header_map)
+        .or_else(|| Status::from_header_map(&parts.headers));
     let fault = match status {
         Some(status) if status.code() == Code::Ok => None,
         Some(status) => Some(Fault::from_status(&status)),
@@ -298,7 +315,12 @@ mod tests {
 
     #[test]
     fn a_call_to_a_host_names_exactly_one() {
-        let headers = |names: &[&str]| names.iter().map(|n| (http::HeaderName::from_static(HOST_KEY), n.parse().unwrap())).collect::<HeaderMap>();
+        let headers = |names: &[&str]| {
+            names
+                .iter()
+                .map(|n| (http::HeaderName::from_static(HOST_KEY), n.parse().unwrap()))
+                .collect::<HeaderMap>()
+        };
         let path = "/hms.host.v1.UnitService/List";
         assert_eq!(host_of(&headers(&["asterra"]), path).unwrap().unwrap().as_str(), "asterra");
         for bad in [&[][..], &["a", "b"], &["-x"], &["a/b"]] {
@@ -310,7 +332,9 @@ mod tests {
     #[test]
     fn a_unary_request_is_one_whole_message() {
         assert_eq!(message_of(&Bytes::from_static(b"\0\0\0\0\x02ab")), Some(&b"ab"[..]));
-        for bad in [&b""[..], b"\0\0\0\0\x03ab", b"\x01\0\0\0\x02ab", b"\0\0\0\0\x02abc", b"\0\xff\xff\xff\xff"] {
+        for bad in
+            [&b""[..], b"\0\0\0\0\x03ab", b"\x01\0\0\0\x02ab", b"\0\0\0\0\x02abc", b"\0\xff\xff\xff\xff"]
+        {
             assert!(message_of(&Bytes::copy_from_slice(bad)).is_none(), "{bad:?}");
         }
     }

@@ -25,7 +25,9 @@ async fn main() -> ExitCode {
     // One provider for everything; a second call would only say that there is one.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
         .with_writer(std::io::stderr)
         // journald adds the time itself.
         .without_time()

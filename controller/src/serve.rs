@@ -35,12 +35,17 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
-    let Some(core) = stop.run_until_cancelled(assemble(database, &options, stop.clone())).await.transpose()? else {
+    let Some(core) =
+        stop.run_until_cancelled(assemble(database, &options, stop.clone())).await.transpose()?
+    else {
         return Ok(());
     };
     let state = State { gate: Gate::new(core.clone(), api::grpc::services(&core)?), core };
-    let grpc = TcpListener::bind(options.grpc).await.with_context(|| format!("cannot listen on {}", options.grpc))?;
-    let web = std::net::TcpListener::bind(options.web).with_context(|| format!("cannot listen on {}", options.web))?;
+    let grpc = TcpListener::bind(options.grpc)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.grpc))?;
+    let web = std::net::TcpListener::bind(options.web)
+        .with_context(|| format!("cannot listen on {}", options.web))?;
     web.set_nonblocking(true)?;
 
     let tls = RustlsConfig::from_config(state.core.pki.web_server()?);
@@ -48,7 +53,12 @@ pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     tokio::spawn(renew_own(state.core.clone(), tls.clone()));
     let handle = Handle::new();
     let serving_web = tokio::spawn(serve_web(web, tls, handle.clone(), api::router(state.clone())));
-    let serving_grpc = tokio::spawn(api::grpc::serve(state.gate.clone(), state.core.clone(), grpc, stop.clone().cancelled_owned()));
+    let serving_grpc = tokio::spawn(api::grpc::serve(
+        state.gate.clone(),
+        state.core.clone(),
+        grpc,
+        stop.clone().cancelled_owned(),
+    ));
     tracing::info!(web = %options.web, grpc = %options.grpc, "serving");
     sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("serving")])?;
     tokio::spawn(watchdog());
@@ -74,11 +84,22 @@ async fn assemble(database: &str, options: &Serve, stop: CancellationToken) -> a
     let auth = Arc::new(Auth::open(&db, &pki).await?);
     let unfinished = db::audit::close_unfinished(&db).await?;
     if unfinished > 0 {
-        tracing::warn!(unfinished, "calls had no outcome when the controller stopped; they are recorded as unknown");
+        tracing::warn!(
+            unfinished,
+            "calls had no outcome when the controller stopped; they are recorded as unknown"
+        );
     }
     let name = names.first().cloned().unwrap_or_else(|| "localhost".into());
     let reach = Reach { name, web_port: options.web.port(), grpc_port: options.grpc.port() };
-    let core = Core { fleet: Fleet::new(pki.clone()), db, pki, auth, reach, database_up: AtomicBool::new(true), stop };
+    let core = Core {
+        fleet: Fleet::new(pki.clone()),
+        db,
+        pki,
+        auth,
+        reach,
+        database_up: AtomicBool::new(true),
+        stop,
+    };
     core.reload().await?;
     Ok(Arc::new(core))
 }
@@ -98,7 +119,10 @@ async fn wait_for_database(db: &PgPool) -> anyhow::Result<()> {
             Ok(()) => return Ok(()),
             Err(error @ db::Error::Unavailable(_)) => {
                 tracing::warn!(%error, "waiting for the database");
-                sd_notify::notify(&[NotifyState::Status("waiting for the database"), NotifyState::ExtendTimeoutUsec(30_000_000)])?;
+                sd_notify::notify(&[
+                    NotifyState::Status("waiting for the database"),
+                    NotifyState::ExtendTimeoutUsec(30_000_000),
+                ])?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Err(error) => return Err(error).context("cannot bring the database up to date"),
@@ -106,10 +130,18 @@ async fn wait_for_database(db: &PgPool) -> anyhow::Result<()> {
     }
 }
 
-async fn serve_web(listener: std::net::TcpListener, tls: RustlsConfig, handle: Handle<SocketAddr>, router: axum::Router) -> anyhow::Result<()> {
+async fn serve_web(
+    listener: std::net::TcpListener,
+    tls: RustlsConfig,
+    handle: Handle<SocketAddr>,
+    router: axum::Router,
+) -> anyhow::Result<()> {
     let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
     let http = server.http_builder();
-    http.http1().header_read_timeout(Duration::from_secs(5)).timer(hyper_util::rt::TokioTimer::new()).max_buf_size(32 * 1024);
+    http.http1()
+        .header_read_timeout(Duration::from_secs(5))
+        .timer(hyper_util::rt::TokioTimer::new())
+        .max_buf_size(32 * 1024);
     http.http2()
         .timer(hyper_util::rt::TokioTimer::new())
         .max_concurrent_streams(128)
@@ -147,7 +179,8 @@ async fn watchdog() {
 }
 
 async fn watch_signals(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("cannot listen for signals");
         return;
     };

@@ -7,7 +7,10 @@ mod rest;
 use axum::{Router, extract::State as Shared, http::HeaderValue, routing::get};
 use http::{HeaderName, StatusCode, header};
 use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, csrf::CsrfLayer, limit::RequestBodyLimitLayer,
+    set_header::SetResponseHeaderLayer,
+};
 
 use crate::state::State;
 
@@ -19,7 +22,7 @@ pub(crate) fn router(state: State) -> Router {
     let joining = grpc::joining(&state.core);
     Router::new()
         .merge(pages::router())
-        .merge(rest::router(&state))
+        .merge(rest::router())
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || pages::nothing_here())
@@ -44,14 +47,29 @@ async fn ready(Shared(state): Shared<State>) -> (StatusCode, &'static str) {
 type Set = SetResponseHeaderLayer<HeaderValue>;
 
 /// On every response, errors included.
-fn headers() -> impl tower::Layer<axum::routing::Route, Service: tower::Service<http::Request<axum::body::Body>, Response = axum::response::Response, Error = std::convert::Infallible, Future: Send> + Clone + Send + Sync> + Clone {
-    let set = |name: HeaderName, value: &'static str| -> Set { SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)) };
+fn headers() -> impl tower::Layer<
+    axum::routing::Route,
+    Service: tower::Service<
+        http::Request<axum::body::Body>,
+        Response = axum::response::Response,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + Clone
+                 + Send
+                 + Sync,
+> + Clone {
+    let set = |name: HeaderName, value: &'static str| -> Set {
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    };
     ServiceBuilder::new()
         .layer(set(header::CONTENT_SECURITY_POLICY, hms_web::CSP))
         .layer(set(header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::X_FRAME_OPTIONS, "DENY"))
         .layer(set(header::REFERRER_POLICY, "same-origin"))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
         .into_inner()
 }

@@ -32,15 +32,23 @@ fn wrong() -> Fault {
 
 impl Auth {
     /// Checks a password, and then does what follows from it: `act` begins the session. Both are audited.
-    pub(super) async fn enter<T, F>(&self, attempt: Attempt<'_>, act: impl FnOnce(User) -> F) -> Result<T, Fault>
+    pub(super) async fn enter<T, F>(
+        &self,
+        attempt: Attempt<'_>,
+        act: impl FnOnce(User) -> F,
+    ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let counted = self.throttle.count(attempt.username, attempt.address, self.clock.now()).map_err(|wait| {
-            tracing::warn!(address = %attempt.address, wait, "too many logins");
-            Fault { retry_after_s: wait, ..Fault::new(FaultKind::Throttled, "there were too many attempts to log in") }
+        let counted =
+            self.throttle.count(attempt.username, attempt.address, self.clock.now()).map_err(|wait| {
+                tracing::warn!(address = %attempt.address, wait, "too many logins");
+                Fault {
+                    retry_after_s: wait,
+                    ..Fault::new(FaultKind::Throttled, "there were too many attempts to log in")
+                }
                 .hint(format!("Try again in {wait} s."))
-        })?;
+            })?;
         // A name that is none is looked up like the others, and takes as long.
         let name = UserName::try_from(attempt.username);
         let user = db::users::get_by_name(&self.db, name.as_ref().map_or("", |n| n.as_str())).await?;

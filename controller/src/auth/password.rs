@@ -44,7 +44,9 @@ impl Password {
         if COMMON.lines().any(|common| common == lower.as_str()) {
             return weak("is one of those that are tried first");
         }
-        if lower.replace(username, "").chars().count() < SHORTEST / 2 || lower.chars().all(|c| lower.starts_with(c)) {
+        if lower.replace(username, "").chars().count() < SHORTEST / 2
+            || lower.chars().all(|c| lower.starts_with(c))
+        {
             return weak("is little more than the user name or one character, repeated");
         }
         Ok(())
@@ -81,12 +83,12 @@ impl Passwords {
     /// The hash of a password, in PHC form, with a salt of its own.
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, Fault> {
         let password = password.clone();
-        self.work(move || argon2().hash_password(password.0.as_bytes()).map(|hash| hash.to_string())).await?.map_err(
-            |error| {
+        self.work(move || argon2().hash_password(password.0.as_bytes()).map(|hash| hash.to_string()))
+            .await?
+            .map_err(|error| {
                 tracing::error!(%error, "cannot hash a password");
                 Fault::new(FaultKind::Internal, "something went wrong inside HMS")
-            },
-        )
+            })
     }
 
     /// Whether this is the password of the hash. Without a hash it takes as long, and is not.
@@ -147,7 +149,9 @@ mod tests {
         assert!(why("adaadaadaadaadaada").unwrap().contains("user name"));
         assert!(why("xxxxxxxxxxxxxxxxxxx").unwrap().contains("repeated"));
         assert!(why(&"x1".repeat(600)).unwrap().contains("longer"));
-        for fine in ["correct donkey battery", "nur kleine buchstaben", "þetta er gott lykilorð", "               x"] {
+        for fine in
+            ["correct donkey battery", "nur kleine buchstaben", "þetta er gott lykilorð", "               x"]
+        {
             assert_eq!(why(fine), None, "{fine}");
         }
     }
@@ -155,6 +159,8 @@ mod tests {
     #[test]
     fn a_password_does_not_show() {
         assert!(!format!("{:?}", Password::new("canary".into())).contains("canary"));
-        assert!(COMMON.lines().all(|line| line.chars().count() >= SHORTEST - 1 && line == line.to_lowercase()));
+        assert!(
+            COMMON.lines().all(|line| line.chars().count() >= SHORTEST - 1 && line == line.to_lowercase())
+        );
     }
 }

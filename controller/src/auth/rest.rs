@@ -7,7 +7,10 @@ use hms_proto::fault::Fault;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ABSOLUTE, Attempt, Auth, Caller, Password, Source, TOUCH, hash_of, not_logged_in, tokens::{ACCESS, Signer}};
+use super::{
+    ABSOLUTE, Attempt, Auth, Caller, Password, Source, TOUCH, hash_of, not_logged_in,
+    tokens::{ACCESS, Signer},
+};
 use crate::db::{
     self, refresh,
     sessions::{NewSession, Proof},
@@ -111,7 +114,13 @@ impl Auth {
         Ok(())
     }
 
-    fn tokens(&self, user: Uuid, session: Uuid, refresh: String, now: DateTime<Utc>) -> Result<Tokens, Fault> {
+    fn tokens(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        refresh: String,
+        now: DateTime<Utc>,
+    ) -> Result<Tokens, Fault> {
         let access = self.signer.access(user, session, now)?;
         Ok(Tokens { access, refresh, expires_in: ACCESS.num_seconds() })
     }
@@ -126,7 +135,9 @@ async fn turn(
 ) -> Result<Turn, Fault> {
     let hash = hash_of(token);
     let Some(known) = refresh::lock(&mut *tx, &hash).await? else { return Ok(Turn::Nothing) };
-    let Some(live) = db::sessions::rest(&mut *tx, known.session_id, now).await? else { return Ok(Turn::Nothing) };
+    let Some(live) = db::sessions::rest(&mut *tx, known.session_id, now).await? else {
+        return Ok(Turn::Nothing);
+    };
     let (user, session) = (live.user_id, live.id);
     let Some(used_at) = known.used_at else {
         refresh::add(&mut *tx, &hash_of(next), session, now).await?;

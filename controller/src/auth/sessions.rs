@@ -15,7 +15,9 @@ impl Auth {
 
     /// Ends one of the caller's own. Those of others are as if they were not there.
     pub(crate) async fn revoke(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
-        let unknown = || Fault::not_found("session", &id.chars().take(36).flat_map(char::escape_debug).collect::<String>());
+        let unknown = || {
+            Fault::not_found("session", &id.chars().take(36).flat_map(char::escape_debug).collect::<String>())
+        };
         let id = Uuid::try_parse(id).map_err(|_| unknown())?;
         match db::sessions::revoke(&self.db, caller.id, id, self.clock.now()).await? {
             true => Ok(()),

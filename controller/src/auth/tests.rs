@@ -8,11 +8,7 @@ use hms_proto::{
     transport::Peer,
 };
 
-use super::{
-    clock::Hand,
-    operator::operator_at,
-    *,
-};
+use super::{clock::Hand, operator::operator_at, *};
 
 type Test = Result<(), Box<dyn std::error::Error>>;
 
@@ -103,7 +99,11 @@ async fn guesses_are_throttled_and_say_when_to_come_back(pool: PgPool) -> Test {
     assert_eq!(kinds[..10], [FaultKind::Unauthenticated; 10]);
     assert_eq!(kinds[10..], [FaultKind::Throttled; 2]);
     let refused = auth.web_login("ada", &right(), AWAY, "").await.unwrap_err();
-    assert_eq!((refused.kind(), refused.retry_after_s), (FaultKind::Throttled, 31), "the right one waits like others");
+    assert_eq!(
+        (refused.kind(), refused.retry_after_s),
+        (FaultKind::Throttled, 31),
+        "the right one waits like others"
+    );
     hand.advance(TimeDelta::seconds(31));
     assert!(auth.web_login("ada", &right(), AWAY, "").await.is_ok());
     Ok(())
@@ -146,13 +146,16 @@ async fn a_browser_is_logged_out_by_logout_idleness_and_time(pool: PgPool) -> Te
 #[sqlx::test(migrations = "../migrations")]
 async fn each_login_has_a_token_of_its_own_and_none_is_in_the_database(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
-    let (one, two) = (auth.web_login("ada", &right(), HOME, "").await?, auth.web_login("ada", &right(), HOME, "").await?);
+    let (one, two) =
+        (auth.web_login("ada", &right(), HOME, "").await?, auth.web_login("ada", &right(), HOME, "").await?);
     let (one, two) = (web::cookie(&one), web::cookie(&two));
     assert_ne!(one, two);
-    let rows: Vec<String> = sqlx::query_scalar("SELECT sessions::text FROM sessions").fetch_all(&pool).await?;
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT sessions::text FROM sessions").fetch_all(&pool).await?;
     let secret = &one["__Host-hms=".len()..][..43];
     assert!(rows.iter().all(|row| !row.contains(secret)));
-    let made_up = http::HeaderMap::from_iter([(http::header::COOKIE, format!("__Host-hms={}", new_secret()).parse()?)]);
+    let made_up =
+        http::HeaderMap::from_iter([(http::header::COOKIE, format!("__Host-hms={}", new_secret()).parse()?)]);
     assert!(auth.web_session(&web::token_of(&made_up).unwrap(), None).await?.is_none());
     Ok(())
 }
@@ -190,8 +193,12 @@ async fn sessions_are_listed_and_revoked_by_their_owner_only(pool: PgPool) -> Te
     let eve = auth.web_session(&eve, None).await?.unwrap();
     let listed = auth.sessions(&ada).await?;
     assert_eq!(listed.len(), 2);
-    let (here, there) = (listed.iter().find(|s| s.current).unwrap(), listed.iter().find(|s| !s.current).unwrap());
-    assert_eq!((here.kind.as_str(), here.user_agent.as_str(), there.kind.as_str()), ("web", "Firefox", "rest"));
+    let (here, there) =
+        (listed.iter().find(|s| s.current).unwrap(), listed.iter().find(|s| !s.current).unwrap());
+    assert_eq!(
+        (here.kind.as_str(), here.user_agent.as_str(), there.kind.as_str()),
+        ("web", "Firefox", "rest")
+    );
     assert_eq!(there.address, AWAY.to_string());
     assert_eq!(auth.ends(&ada).await?, here.expires_usec);
     assert_eq!(auth.revoke(&eve, &there.id).await.unwrap_err().kind(), FaultKind::NotFound);
@@ -248,7 +255,10 @@ async fn a_refresh_token_used_again_by_somebody_else_ends_the_session(pool: PgPo
     let again = auth.rest_refresh(&first.refresh, HOME, "curl").await?;
     assert_eq!(second.refresh, again.refresh, "the answer was lost: the same successor");
     let third = auth.rest_refresh(&again.refresh, HOME, "curl").await?;
-    assert!(auth.rest_refresh(&first.refresh, HOME, "curl").await.is_err(), "the answer was not lost after all");
+    assert!(
+        auth.rest_refresh(&first.refresh, HOME, "curl").await.is_err(),
+        "the answer was not lost after all"
+    );
     assert!(auth.rest_refresh(&third.refresh, HOME, "curl").await.is_err());
 
     let first = login().await;
@@ -273,7 +283,8 @@ async fn of_a_thousand_refreshes_at_once_there_is_at_most_one_successor(pool: Pg
             AND session_id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)";
         let rows: i64 = sqlx::query_scalar(sql).bind(hash_of(&first.refresh)).fetch_one(&pool).await?;
         assert_eq!(rows, 2, "the first and its one successor");
-        let unused = answers.iter().filter(|a| a.as_ref().is_err_and(|f| f.kind() != FaultKind::Unauthenticated));
+        let unused =
+            answers.iter().filter(|a| a.as_ref().is_err_and(|f| f.kind() != FaultKind::Unauthenticated));
         assert_eq!(unused.count(), 0, "no other error");
         if clients == 1 {
             assert!(answers.iter().all(Result::is_ok), "one client that asks often is no thief");
@@ -290,7 +301,11 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
     let key = rcgen::KeyPair::generate()?;
     let csr = rcgen::CertificateParams::default().serialize_request(&key)?.pem()?;
     let login = async || auth.cli_login(&pki, "ada", &right(), &csr, HOME, "hmsctl").await;
-    assert!(auth.cli_login(&pki, "ada", &right(), "no csr", HOME, "").await.is_err_and(|f| f.kind() == FaultKind::Invalid));
+    assert!(
+        auth.cli_login(&pki, "ada", &right(), "no csr", HOME, "")
+            .await
+            .is_err_and(|f| f.kind() == FaultKind::Invalid)
+    );
     let terminal = login().await?;
     assert_eq!(terminal.role, Role::Admin);
     let user = db::users::get_by_name(&pool, "ada").await?.unwrap();
@@ -306,8 +321,13 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
     assert_eq!((caller.name.as_str(), caller.role, caller.source), ("ada", Role::Admin, Source::Cli));
     assert!(operator_at(&pool, &ours, now + TimeDelta::hours(13)).await.is_err());
     assert!(operator_at(&pool, &peer("00", user.id, Role::Admin), now).await.is_err(), "no session");
-    assert!(operator_at(&pool, &peer(&terminal.issued.serial, Uuid::new_v4(), Role::Admin), now).await.is_err());
-    let agent = Peer { identity: Identity { kind: Kind::Agent, role: None, ..ours.identity.clone() }, ..ours.clone() };
+    assert!(
+        operator_at(&pool, &peer(&terminal.issued.serial, Uuid::new_v4(), Role::Admin), now).await.is_err()
+    );
+    let agent = Peer {
+        identity: Identity { kind: Kind::Agent, role: None, ..ours.identity.clone() },
+        ..ours.clone()
+    };
     assert_eq!(operator_at(&pool, &agent, now).await.unwrap_err().kind(), FaultKind::Denied);
 
     let less = peer(&terminal.issued.serial, user.id, Role::Viewer);

@@ -31,7 +31,11 @@ const MANY: usize = 1024;
 
 impl Policy {
     /// The bucket after one more attempt, or how long until there can be one.
-    fn after_one_more(self, full_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<DateTime<Utc>, TimeDelta> {
+    fn after_one_more(
+        self,
+        full_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, TimeDelta> {
         let next = full_at.map_or(now, |at| at.max(now)) + self.interval;
         let wait = next - now - self.interval * self.burst;
         if wait > TimeDelta::zero() { Err(wait) } else { Ok(next) }
@@ -137,7 +141,8 @@ mod tests {
     fn one_network_is_counted_as_one_whichever_accounts_it_tries() {
         for addresses in [["2001:db8::1", "2001:db8::ffff:1"], ["192.0.2.1", "::ffff:192.0.2.1"]] {
             let (throttle, now) = (Throttle::default(), Utc::now());
-            let passed = (0..1000).filter(|n| throttle.count(&format!("u{n}"), ip(addresses[n % 2]), now).is_ok());
+            let passed =
+                (0..1000).filter(|n| throttle.count(&format!("u{n}"), ip(addresses[n % 2]), now).is_ok());
             assert_eq!(passed.count(), 20);
             assert!(throttle.count("ada", ip("198.51.100.1"), now).is_ok(), "others are let through");
         }

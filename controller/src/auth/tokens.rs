@@ -140,7 +140,8 @@ impl Signer {
     /// The one successor of a refresh token. Who asks twice gets the same, and none of them need be kept to tell it
     /// again; without the key it cannot be guessed.
     pub(super) fn next_refresh(&self, token: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.refresh_key.as_slice()).expect("any length is a key");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.refresh_key.as_slice()).expect("any length is a key");
         mac.update(token.as_bytes());
         format!("{REFRESH}{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
     }

@@ -35,7 +35,12 @@ impl Forge {
 
     /// With our own key and our own header: only the claims are wrong.
     fn claiming(&self, claims: &Value) -> String {
-        jsonwebtoken::encode(&Signer::header(), claims, &EncodingKey::from_ed_pem(self.pem.as_bytes()).unwrap()).unwrap()
+        jsonwebtoken::encode(
+            &Signer::header(),
+            claims,
+            &EncodingKey::from_ed_pem(self.pem.as_bytes()).unwrap(),
+        )
+        .unwrap()
     }
 
     fn with(&self, name: &str, value: Value) -> String {
@@ -95,7 +100,9 @@ fn other_algorithms_keys_and_headers_do_not_get_in() {
         let header = Header { typ: Some(TYPE.into()), ..Header::new(algorithm) };
         bad.push(jsonwebtoken::encode(&header, &forge.claims(), &hmac).unwrap());
     }
-    let ec = EncodingKey::from_ec_pem(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem().as_bytes());
+    let ec = EncodingKey::from_ec_pem(
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem().as_bytes(),
+    );
     bad.push(jsonwebtoken::encode(&Header::new(Algorithm::ES256), &forge.claims(), &ec.unwrap()).unwrap());
     for (name, value) in [
         ("kid", json!("../../etc/passwd")),
@@ -147,7 +154,13 @@ fn claims_that_are_missing_of_the_wrong_type_or_of_somebody_else_do_not_get_in()
         }
     }
     for name in ["exp", "nbf", "iat"] {
-        for value in [json!((now + 300).to_string()), json!(now as f64 + 300.5), json!(u64::MAX), json!(i64::MIN), json!(1e300)] {
+        for value in [
+            json!((now + 300).to_string()),
+            json!(now as f64 + 300.5),
+            json!(u64::MAX),
+            json!(i64::MIN),
+            json!(1e300),
+        ] {
             bad.push(forge.with(name, value));
         }
     }
@@ -159,7 +172,11 @@ fn claims_that_are_missing_of_the_wrong_type_or_of_somebody_else_do_not_get_in()
     bad.push(forge.with("aud", json!(["hms-rest", "other"])));
     bad.push(forge.with("role", json!("admin")));
     for token in &bad {
-        assert!(!forge.opens(token), "{}", String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()));
+        assert!(
+            !forge.opens(token),
+            "{}",
+            String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap())
+        );
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn token_of(headers: &HeaderMap) -> Option<Token> {
         .filter_map(|(name, value)| (name == NAME).then_some(value));
     let token = ours.next()?;
     // 32 bytes in base64 without padding.
-    let fits = token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let fits =
+        token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     (fits && ours.next().is_none()).then(|| Token(token.to_owned()))
 }
 
@@ -76,7 +77,11 @@ impl Auth {
     }
 
     /// Whose browser this is. Counts as use.
-    pub(crate) async fn web_session(&self, token: &Token, address: Option<IpAddr>) -> Result<Option<Caller>, Fault> {
+    pub(crate) async fn web_session(
+        &self,
+        token: &Token,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Caller>, Fault> {
         let now = self.clock.now();
         let Some(live) = db::sessions::by_token(&self.db, &hash_of(&token.0), now, IDLE).await? else {
             return Ok(None);

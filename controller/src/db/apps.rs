@@ -60,7 +60,8 @@ pub(crate) async fn get(pool: &PgPool, key: &str) -> Result<Option<App>> {
 
 /// Adds an app.
 pub(crate) async fn add(pool: &PgPool, app: &NewApp) -> Result<App, Error> {
-    let sql = "INSERT INTO apps (app_key, app_name, subdomain, domain, github_repo, document_root, database_name,
+    let sql =
+        "INSERT INTO apps (app_key, app_name, subdomain, domain, github_repo, document_root, database_name,
             database_username, database_password, secret_key_base, api_token, deployed_server)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *";
     Ok(sqlx::query_as(sql)
@@ -125,12 +126,18 @@ mod tests {
     #[sqlx::test(migrations = "../migrations")]
     async fn the_tables_have_the_columns_of_the_plan(pool: PgPool) -> Test {
         let plan = [
-            ("apps", "app_key app_name subdomain domain github_repo document_root database_name database_username \
+            (
+                "apps",
+                "app_key app_name subdomain domain github_repo document_root database_name database_username \
               database_password secret_key_base api_token json_api_url openrouter_api_key cert_path key_path port \
               enabled backup_enabled backup_schedule backup_retention_days local_code_path deployed_server \
-              created_at updated_at"),
-            ("hms_config", "subdomain domain database_name database_username database_password database_port \
-              database_host admin_username admin_password jwt_secret api_token"),
+              created_at updated_at",
+            ),
+            (
+                "hms_config",
+                "subdomain domain database_name database_username database_password database_port \
+              database_host admin_username admin_password jwt_secret api_token",
+            ),
         ];
         for (table, columns) in plan {
             for column in columns.split_whitespace() {

@@ -35,7 +35,8 @@ pub(crate) struct Intent {
 
 /// Records an intent. What it speaks of must not be done unless this succeeded.
 pub(crate) async fn intent(pool: &PgPool, intent: &Intent) -> Result<i64> {
-    let sql = "INSERT INTO audit (phase, request_id, actor, user_id, source, address, method, host, target, params)
+    let sql =
+        "INSERT INTO audit (phase, request_id, actor, user_id, source, address, method, host, target, params)
         VALUES ('intent', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq";
     Ok(sqlx::query_scalar(sql)
         .bind(intent.request_id)

@@ -23,7 +23,9 @@ pub(crate) async fn lock(tx: &mut PgConnection) -> Result<()> {
 
 /// All of them.
 pub(crate) async fn list(tx: &mut PgConnection) -> Result<Vec<Row>> {
-    Ok(sqlx::query_as("SELECT kind, certificate, key_sealed FROM certificate_authority").fetch_all(tx).await?)
+    Ok(sqlx::query_as("SELECT kind, certificate, key_sealed FROM certificate_authority")
+        .fetch_all(tx)
+        .await?)
 }
 
 /// Keeps one.

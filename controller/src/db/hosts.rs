@@ -97,7 +97,10 @@ mod tests {
         let host = add(&pool, &name, &Address::try_from("10.0.0.1:9444")?).await?;
         assert!(host.joined_at.is_none());
         assert!(renewed(&pool, host.id, "", "00", Utc::now()).await?.is_none(), "it has not joined");
-        assert!(matches!(add(&pool, &name, &Address::try_from("10.0.0.2:9444")?).await, Err(Error::Conflict)));
+        assert!(matches!(
+            add(&pool, &name, &Address::try_from("10.0.0.2:9444")?).await,
+            Err(Error::Conflict)
+        ));
         let first = joined(&pool, host.id, "0a", Utc::now()).await?.unwrap();
         let next = renewed(&pool, host.id, "0a", "0b", Utc::now()).await?.unwrap();
         assert_eq!(next.certificate_serial.as_deref(), Some("0b"));
@@ -115,7 +118,8 @@ mod tests {
     async fn a_lost_answer_is_no_end_and_two_agents_with_one_identity_are_found_out(pool: PgPool) -> Test {
         let id = add(&pool, &HostName::try_from("asterra")?, &Address::try_from("a:1")?).await?.id;
         joined(&pool, id, "0a", Utc::now()).await?;
-        let renew = async |old, new| renewed(&pool, id, old, new, Utc::now()).await.map(|host| host.is_some());
+        let renew =
+            async |old, new| renewed(&pool, id, old, new, Utc::now()).await.map(|host| host.is_some());
         assert!(renew("0a", "0b").await?);
         assert!(renew("0a", "0c").await?, "the answer with 0b was lost");
         assert!(renew("0c", "0d").await?);

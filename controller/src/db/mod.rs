@@ -119,7 +119,8 @@ pub(crate) fn connect(url: &str) -> Result<PgPool> {
 /// Brings the schema up to date. Safe to call by several at once, and again after it was cut off.
 pub(crate) async fn migrate(pool: &PgPool) -> Result<()> {
     // A connection of its own: a migration, or waiting for another controller's, may take its time.
-    let options = (*pool.connect_options()).clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
+    let options =
+        (*pool.connect_options()).clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
     let mut connection = options.connect().await?;
     MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
         MigrateError::Execute(cause) => Error::from(cause),

@@ -17,7 +17,12 @@ pub(crate) struct Token {
 }
 
 /// Keeps a new token.
-pub(crate) async fn add(tx: &mut PgConnection, hash: &[u8; 32], session: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn add(
+    tx: &mut PgConnection,
+    hash: &[u8; 32],
+    session: Uuid,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query("INSERT INTO refresh_tokens (token_hash, session_id, created_at) VALUES ($1, $2, $3)")
         .bind(hash.as_slice())
         .bind(session)
@@ -44,7 +49,8 @@ pub(crate) async fn used(
     successor: &[u8; 32],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let sql = "UPDATE refresh_tokens SET used_at = $4, used_by = $2, successor_hash = $3 WHERE token_hash = $1";
+    let sql =
+        "UPDATE refresh_tokens SET used_at = $4, used_by = $2, successor_hash = $3 WHERE token_hash = $1";
     sqlx::query(sql).bind(hash.as_slice()).bind(by).bind(successor.as_slice()).bind(now).execute(tx).await?;
     Ok(())
 }

@@ -95,7 +95,8 @@ pub(crate) async fn begin(db: impl PgExecutor<'_>, new: &NewSession<'_>) -> Resu
     };
     // Long enough for every real browser, and what is longer is of no use to a reader.
     let user_agent: String = new.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
-    let sql = "INSERT INTO sessions (id, user_id, kind, token_hash, certificate_serial, created_at, last_seen_at,
+    let sql =
+        "INSERT INTO sessions (id, user_id, kind, token_hash, certificate_serial, created_at, last_seen_at,
             expires_at, address, user_agent)
         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)";
     sqlx::query(sql)
@@ -150,7 +151,8 @@ pub(crate) async fn rest(db: impl PgExecutor<'_>, id: Uuid, now: DateTime<Utc>) 
 /// Whether a session of any kind still lives, without counting as its use: for streams that are open.
 pub(crate) async fn lives(pool: &PgPool, id: Uuid, now: DateTime<Utc>, idle: TimeDelta) -> Result<bool> {
     let sql = live_where!("s.id = $1 AND (s.kind <> 'web' OR s.last_seen_at > $3)");
-    let live: Option<Live> = sqlx::query_as(sql).bind(id).bind(now).bind(now - idle).fetch_optional(pool).await?;
+    let live: Option<Live> =
+        sqlx::query_as(sql).bind(id).bind(now).bind(now - idle).fetch_optional(pool).await?;
     Ok(live.is_some())
 }
 
@@ -165,7 +167,12 @@ pub(crate) async fn touch(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result
 }
 
 /// The live sessions of a user, the one used last first.
-pub(crate) async fn list(pool: &PgPool, user: Uuid, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<Listed>> {
+pub(crate) async fn list(
+    pool: &PgPool,
+    user: Uuid,
+    now: DateTime<Utc>,
+    idle: TimeDelta,
+) -> Result<Vec<Listed>> {
     let sql = "SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
             AND (kind <> 'web' OR last_seen_at > $3)
         ORDER BY last_seen_at DESC, id LIMIT 200";
@@ -173,7 +180,12 @@ pub(crate) async fn list(pool: &PgPool, user: Uuid, now: DateTime<Utc>, idle: Ti
 }
 
 /// Ends one of a user's own sessions. False when the user has no such session.
-pub(crate) async fn revoke(db: impl PgExecutor<'_>, user: Uuid, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
+pub(crate) async fn revoke(
+    db: impl PgExecutor<'_>,
+    user: Uuid,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let sql = "UPDATE sessions SET revoked_at = $3 WHERE id = $2 AND user_id = $1 AND revoked_at IS NULL";
     let done = sqlx::query(sql).bind(user).bind(id).bind(now).execute(db).await?;
     Ok(done.rows_affected() > 0)

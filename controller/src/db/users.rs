@@ -67,7 +67,8 @@ pub(crate) async fn set_disabled(pool: &PgPool, name: &str, disabled: bool) -> R
 
 /// Gives a user a new password. All their sessions end. False when there is no such user.
 pub(crate) async fn set_password(pool: &PgPool, name: &str, password_hash: &str) -> Result<bool> {
-    let sql = "UPDATE users SET password_hash = $2, password_changed_at = now() WHERE username = $1 RETURNING id";
+    let sql =
+        "UPDATE users SET password_hash = $2, password_changed_at = now() WHERE username = $1 RETURNING id";
     change(pool, sqlx::query_scalar(sql).bind(name).bind(password_hash)).await
 }
 

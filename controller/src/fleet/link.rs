@@ -7,7 +7,8 @@ use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{
         GetFactsRequest, GetUnitRequest, Metrics, WatchMetricsRequest, WatchUnitsRequest, WatchUnitsResponse,
-        host_service_client::HostServiceClient, unit_service_client::UnitServiceClient, watch_units_response::Event,
+        host_service_client::HostServiceClient, unit_service_client::UnitServiceClient,
+        watch_units_response::Event,
     },
     names::UnitName,
 };
@@ -58,7 +59,9 @@ async fn watching(host: &Host, fleet: &Fleet, synced: &mut bool) -> Result<std::
     let mut measured = host.measured.subscribe();
     let mut units = UnitServiceClient::new(host.channel.clone());
     let mut events = in_time(units.watch(as_controller(WatchUnitsRequest {}))).await?.into_inner();
-    let facts = in_time(HostServiceClient::new(host.channel.clone()).get_facts(as_controller(GetFactsRequest {}))).await?;
+    let facts =
+        in_time(HostServiceClient::new(host.channel.clone()).get_facts(as_controller(GetFactsRequest {})))
+            .await?;
     fleet.drew_facts(host, facts.into_inner());
     snapshot(host, fleet, &mut events).await?;
     *synced = true;
@@ -82,7 +85,11 @@ async fn watching(host: &Host, fleet: &Fleet, synced: &mut bool) -> Result<std::
 }
 
 /// Takes the first events, up to `synced`, as the whole truth.
-async fn snapshot(host: &Host, fleet: &Fleet, events: &mut Streaming<WatchUnitsResponse>) -> Result<(), Status> {
+async fn snapshot(
+    host: &Host,
+    fleet: &Fleet,
+    events: &mut Streaming<WatchUnitsResponse>,
+) -> Result<(), Status> {
     let mut seen = std::collections::HashMap::new();
     loop {
         match in_time(events.message()).await?.ok_or_else(ended)?.event {
@@ -100,7 +107,12 @@ async fn snapshot(host: &Host, fleet: &Fleet, events: &mut Streaming<WatchUnitsR
     Ok(())
 }
 
-async fn draw(host: &Host, fleet: &Fleet, event: Option<WatchUnitsResponse>, wanted: &[UnitName]) -> Result<(), Status> {
+async fn draw(
+    host: &Host,
+    fleet: &Fleet,
+    event: Option<WatchUnitsResponse>,
+    wanted: &[UnitName],
+) -> Result<(), Status> {
     match event.ok_or_else(ended)?.event {
         Some(Event::Changed(unit)) => fleet.drew_unit(host, unit),
         Some(Event::Removed(name)) => {
@@ -133,7 +145,12 @@ async fn open_metrics(host: &Host, units: &[UnitName]) -> Result<Streaming<Metri
     let units = units.iter().map(ToString::to_string).collect();
     let request = as_controller(WatchMetricsRequest { interval_ms: INTERVAL_MS, units });
     let client: HostServiceClient<Channel> = HostServiceClient::new(host.channel.clone());
-    Ok(in_time({ let mut client = client; async move { client.watch_metrics(request).await } }).await?.into_inner())
+    Ok(in_time({
+        let mut client = client;
+        async move { client.watch_metrics(request).await }
+    })
+    .await?
+    .into_inner())
 }
 
 /// The controller itself looks, with the least role that may.
@@ -147,9 +164,9 @@ fn as_controller<T>(message: T) -> Request<T> {
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    tokio::time::timeout(PATIENCE, call)
-        .await
-        .unwrap_or_else(|_| Err(Fault::new(FaultKind::Unreachable, "the agent did not answer within 8 s").into()))
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| {
+        Err(Fault::new(FaultKind::Unreachable, "the agent did not answer within 8 s").into())
+    })
 }
 
 fn ended() -> Status {

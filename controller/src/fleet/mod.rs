@@ -142,7 +142,11 @@ impl Fleet {
     }
 
     /// Takes over what the database says: starts links to new hosts, ends those to removed ones.
-    pub(crate) fn reconcile(self: &Arc<Self>, rows: Vec<db::hosts::Host>, apps: Vec<db::apps::App>) -> anyhow::Result<()> {
+    pub(crate) fn reconcile(
+        self: &Arc<Self>,
+        rows: Vec<db::hosts::Host>,
+        apps: Vec<db::apps::App>,
+    ) -> anyhow::Result<()> {
         let apps: Vec<App> = apps.into_iter().filter_map(known).collect();
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         let wanted: HashMap<&str, &db::hosts::Host> = rows.iter().map(|r| (r.name.as_str(), r)).collect();
@@ -154,7 +158,8 @@ impl Fleet {
             }
         }
         for host in hosts.values() {
-            let units: Vec<UnitName> = apps.iter().filter(|a| a.host() == host.row.name).map(App::unit).collect();
+            let units: Vec<UnitName> =
+                apps.iter().filter(|a| a.host() == host.row.name).map(App::unit).collect();
             host.measured.send_if_modified(|old| (*old != units).then(|| *old = units).is_some());
         }
         drop(hosts);

@@ -84,7 +84,11 @@ impl Picture {
 
     pub(super) fn put_metrics(&mut self, metrics: Metrics) {
         self.seen_usec = now_usec();
-        let point = Point { cpu: metrics.cpu as f32, memory: metrics.memory_used_bytes as f32, load: metrics.load1 as f32 };
+        let point = Point {
+            cpu: metrics.cpu as f32,
+            memory: metrics.memory_used_bytes as f32,
+            load: metrics.load1 as f32,
+        };
         push(&mut self.history, point);
         self.unit_history.retain(|name, _| metrics.units.iter().any(|u| u.unit == *name));
         for unit in &metrics.units {
@@ -123,7 +127,10 @@ mod tests {
     #[test]
     fn history_is_bounded_and_forgets_units_that_are_gone() {
         let mut picture = Picture::new(true);
-        let sample = |unit: &str| Metrics { units: vec![UnitMetrics { unit: unit.into(), ..Default::default() }], ..Default::default() };
+        let sample = |unit: &str| Metrics {
+            units: vec![UnitMetrics { unit: unit.into(), ..Default::default() }],
+            ..Default::default()
+        };
         (0..200).for_each(|_| picture.put_metrics(sample("a.service")));
         assert_eq!((picture.history.len(), picture.unit_history["a.service"].len()), (POINTS, POINTS));
         picture.put_metrics(sample("b.service"));

@@ -36,7 +36,8 @@ pub(super) fn public_key(pem: &str) -> Result<SubjectPublicKeyInfo, CsrError> {
     if pem.len() > LARGEST {
         return Err(CsrError::Size);
     }
-    let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| CsrError::Unreadable)?;
+    let der =
+        CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| CsrError::Unreadable)?;
     let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Unreadable)?;
     if !rest.is_empty() {
         return Err(CsrError::Unreadable);
@@ -59,5 +60,6 @@ fn is_accepted(key: &Spki<'_>) -> bool {
         return key.algorithm.parameters.is_none() && point.len() == 32;
     }
     key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
-        && curve.is_some_and(|c| (c == OID_EC_P256 && is_point(32)) || (c == OID_NIST_EC_P384 && is_point(48)))
+        && curve
+            .is_some_and(|c| (c == OID_EC_P256 && is_point(32)) || (c == OID_NIST_EC_P384 && is_point(48)))
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose as Ku, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose as Ku, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -41,7 +41,11 @@ fn random_serial() -> [u8; 16] {
     serial
 }
 
-fn base(now: DateTime<Utc>, expires: DateTime<Utc>, name: &str) -> Result<(CertificateParams, String), rcgen::Error> {
+fn base(
+    now: DateTime<Utc>,
+    expires: DateTime<Utc>,
+    name: &str,
+) -> Result<(CertificateParams, String), rcgen::Error> {
     let serial = random_serial();
     let mut params = CertificateParams::default();
     params.not_before = moment(now - SKEW)?;
@@ -64,7 +68,8 @@ pub(super) fn authority(
     expires: DateTime<Utc>,
 ) -> Result<CertificateParams, rcgen::Error> {
     let (mut params, _) = base(now, expires, name)?;
-    params.is_ca = IsCa::Ca(if is_root { BasicConstraints::Constrained(1) } else { BasicConstraints::Constrained(0) });
+    params.is_ca =
+        IsCa::Ca(if is_root { BasicConstraints::Constrained(1) } else { BasicConstraints::Constrained(0) });
     params.key_usages = vec![Ku::KeyCertSign, Ku::CrlSign];
     params.use_authority_key_identifier_extension = !is_root;
     Ok(params)

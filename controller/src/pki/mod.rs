@@ -119,7 +119,18 @@ impl Authority {
         let server = Arc::new(ArcSwap::from_pointee(grpc_config(&trust, &party)?));
         let web = web_config(&issuers, &names, now)?;
         let own = ArcSwap::from_pointee(Own { party, party_begun: now, web, web_begun: now });
-        Ok(Self { install, controller, issuers, bundle, trust, sealer, names, own, server, clients: Mutex::default() })
+        Ok(Self {
+            install,
+            controller,
+            issuers,
+            bundle,
+            trust,
+            sealer,
+            names,
+            own,
+            server,
+            clients: Mutex::default(),
+        })
     }
 
     /// The installation.
@@ -197,7 +208,8 @@ impl Authority {
 
     fn renew_at(&self, now: DateTime<Utc>) -> Result<(), PkiError> {
         let old = self.own.load();
-        let identity = Identity { install: self.install, kind: Kind::Controller, id: self.controller, role: None };
+        let identity =
+            Identity { install: self.install, kind: Kind::Controller, id: self.controller, role: None };
         let party = party(&self.issuers, &identity, now)?;
         let (web, web_begun) = match now - old.web_begun > WEB_LIFE / 2 {
             true => (web_config(&self.issuers, &self.names, now)?, now),
@@ -208,7 +220,10 @@ impl Authority {
         clients.retain(|(_, client)| client.strong_count() > 0);
         let mut configs = Vec::new();
         for (whom, client) in clients.iter() {
-            configs.push((client.upgrade(), client_config(&self.trust, &party, Kind::Agent, Some(whom.clone()))?));
+            configs.push((
+                client.upgrade(),
+                client_config(&self.trust, &party, Kind::Agent, Some(whom.clone()))?,
+            ));
         }
         // Nothing can fail from here on: all change, or none did.
         self.server.store(server);
@@ -222,7 +237,11 @@ impl Authority {
     }
 }
 
-fn party(issuers: &issuers::Issuers, identity: &Identity, now: DateTime<Utc>) -> Result<Credentials, PkiError> {
+fn party(
+    issuers: &issuers::Issuers,
+    identity: &Identity,
+    now: DateTime<Utc>,
+) -> Result<Credentials, PkiError> {
     let key = leaf::new_key()?;
     let purpose = Purpose::Party(identity.to_string());
     let issued = leaf::issue(&purpose, &key, &issuers.controller.issuer, now, now + PARTY_LIFE)?;
@@ -265,7 +284,8 @@ fn web_names(given: &[String]) -> Result<Vec<String>, PkiError> {
     let mut names = BTreeSet::new();
     for name in given {
         let name = name.trim().to_ascii_lowercase();
-        let fits = name.parse::<std::net::IpAddr>().is_ok() || hms_proto::names::HostName::try_from(name.as_str()).is_ok();
+        let fits = name.parse::<std::net::IpAddr>().is_ok()
+            || hms_proto::names::HostName::try_from(name.as_str()).is_ok();
         if !fits {
             return Err(PkiError::Name(name));
         }

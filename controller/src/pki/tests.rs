@@ -2,8 +2,9 @@
 
 use hms_proto::identity::{pinned_client_config, validity_of};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256,
+    RsaKeySize, SanType,
 };
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -31,8 +32,9 @@ async fn the_authority_is_made_once_and_its_keys_are_sealed(pool: PgPool) -> Tes
     let opens = (0..4).map(|_| Authority::open(&pool, sealer.clone(), &[]));
     let all = futures_util::future::try_join_all(opens).await?;
     assert!(all.iter().all(|a| a.root_hash() == all[0].root_hash() && a.bundle() == all[0].bundle()));
-    let text: Vec<String> =
-        sqlx::query_scalar("SELECT certificate || key_sealed FROM certificate_authority").fetch_all(&pool).await?;
+    let text: Vec<String> = sqlx::query_scalar("SELECT certificate || key_sealed FROM certificate_authority")
+        .fetch_all(&pool)
+        .await?;
     assert_eq!(text.len(), 5);
     assert!(text.iter().all(|t| t.contains("hms1:") && !t.contains("PRIVATE")));
     let other = Authority::open(&pool, Arc::new(Sealer::new([8; 32])), &[]).await.unwrap_err();
@@ -83,7 +85,10 @@ async fn leaves_say_what_we_decided(pool: PgPool) -> Test {
         let key = KeyPair::generate_for(kind)?;
         let agent = authority.issue_agent(&csr(&key), host, now)?;
         let der = der(&agent.certificate);
-        assert_eq!(Identity::of_certificate(&der)?.to_string(), format!("spiffe://{}/agent/{host}", authority.install()));
+        assert_eq!(
+            Identity::of_certificate(&der)?.to_string(),
+            format!("spiffe://{}/agent/{host}", authority.install())
+        );
         let (begins, ends) = validity_of(&der)?;
         assert_eq!((now.timestamp() - begins, ends - now.timestamp()), (300, 24 * 3600));
         assert_eq!(agent.expires.timestamp(), ends);
@@ -154,7 +159,11 @@ async fn keys_and_requests_of_other_kinds_are_refused(pool: PgPool) -> Test {
         if let Ok(issued) = authority.issue_agent(&pem(&changed), Uuid::nil(), Utc::now()) {
             let der = der(&issued.certificate);
             let (_, parsed) = X509Certificate::from_der(&der)?;
-            assert_eq!(parsed.public_key().raw, rcgen::PublicKeyData::subject_public_key_info(&key), "byte {at}");
+            assert_eq!(
+                parsed.public_key().raw,
+                rcgen::PublicKeyData::subject_public_key_info(&key),
+                "byte {at}"
+            );
         }
     }
     for cut in 0..request.len() {
@@ -169,7 +178,8 @@ async fn keys_and_requests_of_other_kinds_are_refused(pool: PgPool) -> Test {
 
 async fn handshake(server: Arc<ServerConfig>, client: ClientConfig, name: &str) -> std::io::Result<()> {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let accepting = tokio::spawn(async move { tokio_rustls::TlsAcceptor::from(server).accept(far).await.map(drop) });
+    let accepting =
+        tokio::spawn(async move { tokio_rustls::TlsAcceptor::from(server).accept(far).await.map(drop) });
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connected = tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, near).await?;
     accepting.await.unwrap()?;
@@ -181,7 +191,9 @@ async fn handshake(server: Arc<ServerConfig>, client: ClientConfig, name: &str) 
 async fn the_web_port_is_trusted_by_who_knows_the_hash_of_the_root(pool: PgPool) -> Test {
     let authority = authority(&pool).await;
     let root = authority.root_hash();
-    let pinned = move |hash: [u8; 32]| pinned_client_config(move |der| Sha256::digest(der).as_slice() == hash).unwrap();
+    let pinned = move |hash: [u8; 32]| {
+        pinned_client_config(move |der| Sha256::digest(der).as_slice() == hash).unwrap()
+    };
     for name in ["asterra", "10.213.0.10", "localhost", "127.0.0.1"] {
         handshake(authority.web_server()?, pinned(root), name).await?;
     }
@@ -223,7 +235,12 @@ async fn renewal_reaches_connections_that_are_made_later(pool: PgPool) -> Test {
     let host = Uuid::new_v4();
     let whom = Identity { install: authority.install(), kind: Kind::Agent, id: host, role: None };
     let client = authority.agent_client(whom)?;
-    drop(authority.agent_client(Identity { install: authority.install(), kind: Kind::Agent, id: host, role: None })?);
+    drop(authority.agent_client(Identity {
+        install: authority.install(),
+        kind: Kind::Agent,
+        id: host,
+        role: None,
+    })?);
     let (server, before) = (authority.grpc_server()?, client.load_full());
     let (old_server, old_web) = (server.load_full(), authority.web_server()?);
     assert!(authority.renew_in() > Duration::from_secs(11 * 3600));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hms_proto::{
     controller::v1::{
-        AddAppRequest, App, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse, RemoveAppRequest, RemoveAppResponse,
-        app_service_server::AppService,
+        AddAppRequest, App, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse, RemoveAppRequest,
+        RemoveAppResponse, app_service_server::AppService,
     },
     fault::{Fault, FaultKind},
     host::v1::Unit,
@@ -38,7 +38,9 @@ impl AppService for Apps {
         let key = AppKey::try_from(wanted.key.as_str()).map_err(Fault::from)?;
         let host = HostName::try_from(wanted.host.as_str()).map_err(Fault::from)?;
         if self.0.fleet.host(host.as_str()).is_none() {
-            return Err(Fault::not_found("host", host.as_str()).hint("`hmsctl host list` shows the hosts.").into());
+            return Err(Fault::not_found("host", host.as_str())
+                .hint("`hmsctl host list` shows the hosts.")
+                .into());
         }
         let app = new_app(&self.0, &key, &host, wanted)?;
         db::apps::add(&self.0.db, &app).await.map_err(|error| conflict(error, &key))?;
@@ -46,7 +48,10 @@ impl AppService for Apps {
         Ok(Response::new(find(&self.0.fleet, &key)?))
     }
 
-    async fn remove(&self, request: Request<RemoveAppRequest>) -> Result<Response<RemoveAppResponse>, Status> {
+    async fn remove(
+        &self,
+        request: Request<RemoveAppRequest>,
+    ) -> Result<Response<RemoveAppResponse>, Status> {
         let key = AppKey::try_from(request.get_ref().key.as_str()).map_err(Fault::from)?;
         if !db::apps::remove(&self.0.db, key.as_str()).await.map_err(Fault::from)? {
             return Err(Fault::not_found("app", key.as_str()).into());
@@ -65,16 +70,24 @@ pub(crate) fn list(fleet: &Fleet) -> Vec<App> {
 pub(crate) fn find(fleet: &Fleet, key: &AppKey) -> Result<App, Fault> {
     let apps = fleet.apps();
     let known = apps.iter().find(|app| app.key == *key);
-    known.map(|known| app(fleet, known)).ok_or_else(|| Fault::not_found("app", key.as_str()).hint("`hmsctl apps` shows the apps."))
+    known
+        .map(|known| app(fleet, known))
+        .ok_or_else(|| Fault::not_found("app", key.as_str()).hint("`hmsctl apps` shows the apps."))
 }
 
 /// The host an app runs on, for a call about it.
 pub(crate) fn host_of(app: &App) -> Result<HostName, Fault> {
-    HostName::try_from(app.host.as_str()).map_err(|_| Fault::new(FaultKind::NotFound, format!("{} has no host", app.key)))
+    HostName::try_from(app.host.as_str())
+        .map_err(|_| Fault::new(FaultKind::NotFound, format!("{} has no host", app.key)))
 }
 
 /// The row of an app that runs already: what was not said gets a sensible value, its secrets are made here.
-fn new_app(core: &Core, key: &AppKey, host: &HostName, wanted: AddAppRequest) -> Result<db::apps::NewApp, Fault> {
+fn new_app(
+    core: &Core,
+    key: &AppKey,
+    host: &HostName,
+    wanted: AddAppRequest,
+) -> Result<db::apps::NewApp, Fault> {
     let or = |given: String, other: &str| if given.is_empty() { other.to_owned() } else { given };
     let secret = |column| {
         let place = Place { table: "apps", column, row: key.as_str() };
@@ -84,7 +97,8 @@ fn new_app(core: &Core, key: &AppKey, host: &HostName, wanted: AddAppRequest) ->
             Fault::new(FaultKind::Internal, "a secret cannot be sealed")
         })
     };
-    let (database, user) = (format!("{}_production", key.as_str().replace('-', "_")), key.as_str().replace('-', "_"));
+    let (database, user) =
+        (format!("{}_production", key.as_str().replace('-', "_")), key.as_str().replace('-', "_"));
     Ok(db::apps::NewApp {
         app_key: key.to_string(),
         app_name: or(wanted.name, key.as_str()),
@@ -158,7 +172,11 @@ mod tests {
 
     #[test]
     fn states_are_told_apart() {
-        let unit = |load: &str, active: &str| Unit { load_state: load.into(), active_state: active.into(), ..Unit::default() };
+        let unit = |load: &str, active: &str| Unit {
+            load_state: load.into(),
+            active_state: active.into(),
+            ..Unit::default()
+        };
         assert_eq!(state_of(None), AppState::NotInstalled);
         assert_eq!(state_of(Some(&unit("not-found", "inactive"))), AppState::NotInstalled);
         assert_eq!(state_of(Some(&unit("loaded", "inactive"))), AppState::Stopped);

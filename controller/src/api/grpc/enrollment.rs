@@ -49,7 +49,8 @@ impl EnrollmentService for Joining {
         let address = address_of(&request)?;
         let wanted = request.into_inner();
         let shown = JoinToken::read(&wanted.token, &self.0.pki)?;
-        let host = db::hosts::get_by_id(&self.0.db, shown.host).await.map_err(Fault::from)?.ok_or_else(worthless)?;
+        let host =
+            db::hosts::get_by_id(&self.0.db, shown.host).await.map_err(Fault::from)?.ok_or_else(worthless)?;
         let intent = intent_of(&host, address, "Join");
         let record = Record::open(&self.0.db, &intent).await?;
         let joined = join(&self.0, shown, &wanted.csr).await;
@@ -65,10 +66,12 @@ impl EnrollmentService for Joining {
 
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let address = address_of(&request)?;
-        let agent = request.metadata().get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let agent =
+            request.metadata().get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let LoginRequest { username, password, csr } = request.into_inner();
         let password = Password::new(password);
-        let login = self.0.auth.cli_login(&self.0.pki, &username, &password, &csr, address.ip(), &agent).await?;
+        let login =
+            self.0.auth.cli_login(&self.0.pki, &username, &password, &csr, address.ip(), &agent).await?;
         Ok(Response::new(LoginResponse {
             certificate: login.issued.certificate,
             trust: Some(self.0.pki.bundle()),
@@ -96,8 +99,11 @@ impl EnrollmentService for Renewal {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
-        let peer = request.extensions().get::<Peer>().filter(|peer| peer.identity.kind == Kind::Agent).cloned();
-        let peer = peer.ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "this needs the certificate of an agent"))?;
+        let peer =
+            request.extensions().get::<Peer>().filter(|peer| peer.identity.kind == Kind::Agent).cloned();
+        let peer = peer.ok_or_else(|| {
+            Fault::new(FaultKind::Unauthenticated, "this needs the certificate of an agent")
+        })?;
         let host = db::hosts::get_by_id(&self.0.db, peer.identity.id).await.map_err(Fault::from)?;
         let host = host.ok_or_else(no_longer_a_host)?;
         let record = Record::open(&self.0.db, &intent_of(&host, peer.address, "Renew")).await?;
@@ -136,8 +142,11 @@ async fn renew(core: &Core, peer: &Peer, csr: &str) -> Result<Issued, Fault> {
 
 /// One answer for a token that was used, has ended, was replaced, or never was.
 fn worthless() -> Fault {
-    Fault::new(FaultKind::Unauthenticated, "the join token is not valid: it was used or replaced, or its 15 minutes are over")
-        .hint("Make a new one with `hmsctl host token`.")
+    Fault::new(
+        FaultKind::Unauthenticated,
+        "the join token is not valid: it was used or replaced, or its 15 minutes are over",
+    )
+    .hint("Make a new one with `hmsctl host token`.")
 }
 
 fn no_longer_a_host() -> Fault {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hms_proto::{
     AGENT_PORT,
     controller::v1::{
-        AddHostRequest, AddHostResponse, Host, HostState, ListHostsRequest, ListHostsResponse, NewJoinTokenRequest, RemoveHostRequest,
-        RemoveHostResponse, fleet_service_server::FleetService,
+        AddHostRequest, AddHostResponse, Host, HostState, ListHostsRequest, ListHostsResponse,
+        NewJoinTokenRequest, RemoveHostRequest, RemoveHostResponse, fleet_service_server::FleetService,
     },
     fault::{Fault, FaultKind},
     names::{Address, HostName},
@@ -28,12 +28,16 @@ impl FleetService for Fleet {
         let wanted = request.into_inner();
         let name = HostName::try_from(wanted.name.as_str()).map_err(Fault::from)?;
         let address = Address::with_default_port(&wanted.address, AGENT_PORT).map_err(Fault::from)?;
-        let row = db::hosts::add(&self.0.db, &name, &address).await.map_err(|error| conflict(error, &name))?;
+        let row =
+            db::hosts::add(&self.0.db, &name, &address).await.map_err(|error| conflict(error, &name))?;
         self.0.reload().await?;
         self.token_for(&row).await
     }
 
-    async fn new_join_token(&self, request: Request<NewJoinTokenRequest>) -> Result<Response<AddHostResponse>, Status> {
+    async fn new_join_token(
+        &self,
+        request: Request<NewJoinTokenRequest>,
+    ) -> Result<Response<AddHostResponse>, Status> {
         let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
         let row = db::hosts::get_by_name(&self.0.db, &name).await.map_err(Fault::from)?;
         let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
@@ -45,7 +49,10 @@ impl FleetService for Fleet {
         Ok(Response::new(ListHostsResponse { hosts }))
     }
 
-    async fn remove_host(&self, request: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
+    async fn remove_host(
+        &self,
+        request: Request<RemoveHostRequest>,
+    ) -> Result<Response<RemoveHostResponse>, Status> {
         let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
         if !db::hosts::remove(&self.0.db, &name).await.map_err(Fault::from)? {
             return Err(Fault::not_found("host", name.as_str()).into());
@@ -60,7 +67,11 @@ impl Fleet {
         let token = JoinToken::issue(&self.0.db, row.id, &self.0.pki).await?;
         let known = self.0.fleet.host(&row.name);
         let host = known.as_deref().map(host).unwrap_or_else(|| unseen(row));
-        Ok(Response::new(AddHostResponse { host: Some(host), join_token: token.text, expires_usec: token.expires.timestamp_micros() }))
+        Ok(Response::new(AddHostResponse {
+            host: Some(host),
+            join_token: token.text,
+            expires_usec: token.expires.timestamp_micros(),
+        }))
     }
 }
 

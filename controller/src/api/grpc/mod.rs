@@ -12,8 +12,8 @@ use axum::{Router, body::Body, extract::State as Shared, response::IntoResponse}
 use hms_proto::{
     access::{self, Audience},
     controller::v1::{
-        app_service_server::AppServiceServer, audit_service_server::AuditServiceServer, fleet_service_server::FleetServiceServer,
-        session_service_server::SessionServiceServer,
+        app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
+        fleet_service_server::FleetServiceServer, session_service_server::SessionServiceServer,
     },
     fault::{Fault, FaultKind},
     identity::Kind,
@@ -32,8 +32,9 @@ pub(crate) use enrollment::{joining, renewal};
 pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
     let (health, health_service) = tonic_health::server::health_reporter();
     tokio::spawn(async move { health.set_service_status("", tonic_health::ServingStatus::Serving).await });
-    let reflection =
-        tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(hms_proto::DESCRIPTORS).build_v1()?;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(hms_proto::DESCRIPTORS)
+        .build_v1()?;
     Ok(Router::new()
         .merge(mount(FleetServiceServer::new(fleet::Fleet(core.clone()))))
         .merge(mount(AppServiceServer::new(apps::Apps(core.clone()))))
@@ -46,7 +47,12 @@ pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
 /// A gRPC service as a route.
 pub(crate) fn mount<S>(service: S) -> Router
 where
-    S: tower::Service<Request<Body>, Error = std::convert::Infallible> + NamedService + Clone + Send + Sync + 'static,
+    S: tower::Service<Request<Body>, Error = std::convert::Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Response: IntoResponse,
     S::Future: Send + 'static,
 {
@@ -54,11 +60,19 @@ where
 }
 
 /// Serves the port until `stop` is done, and then until the open calls are.
-pub(crate) async fn serve(gate: Gate, core: Arc<Core>, listener: TcpListener, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    gate: Gate,
+    core: Arc<Core>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let connections = accept(listener, core.pki.grpc_server()?, Limits::default());
     let shared = Port { gate, renewal: renewal(&core), core };
     let router = Router::new().fallback(identify).with_state(shared);
-    Ok(harden(Server::builder()).add_routes(router.into()).serve_with_incoming_shutdown(connections, stop).await?)
+    Ok(harden(Server::builder())
+        .add_routes(router.into())
+        .serve_with_incoming_shutdown(connections, stop)
+        .await?)
 }
 
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hms_proto::{
     access::role_word,
     controller::v1::{
-        ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, WhoAmIRequest,
-        WhoAmIResponse, session_service_server::SessionService,
+        ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest, RevokeSessionResponse,
+        WhoAmIRequest, WhoAmIResponse, session_service_server::SessionService,
     },
     fault::{Fault, FaultKind},
 };
@@ -33,12 +33,18 @@ impl SessionService for Sessions {
         }))
     }
 
-    async fn list(&self, request: Request<ListSessionsRequest>) -> Result<Response<ListSessionsResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
         let sessions = self.0.auth.sessions(caller_of(&request)?).await?;
         Ok(Response::new(ListSessionsResponse { sessions }))
     }
 
-    async fn revoke(&self, request: Request<RevokeSessionRequest>) -> Result<Response<RevokeSessionResponse>, Status> {
+    async fn revoke(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
         self.0.auth.revoke(caller_of(&request)?, &request.get_ref().id).await?;
         Ok(Response::new(RevokeSessionResponse {}))
     }

@@ -26,7 +26,11 @@ pub(super) struct Asked {
     before: Option<i64>,
 }
 
-pub(super) async fn show(Shared(state): Shared<State>, session: Session, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+pub(super) async fn show(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
     let mut shown = AuditPage {
         frame: frame(&state, &session.caller, Place::Audit, "Audit"),
         hosts: state.fleet.hosts().iter().map(|h| h.row.name.clone()).collect(),

@@ -23,7 +23,12 @@ pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Resp
 
 /// The parts that the fleet knows.
 pub(super) fn of(fleet: &Fleet) -> DashboardPage {
-    DashboardPage { attention: view::attention(fleet), apps: apps(fleet), hosts: hosts(fleet), ..DashboardPage::default() }
+    DashboardPage {
+        attention: view::attention(fleet),
+        apps: apps(fleet),
+        hosts: hosts(fleet),
+        ..DashboardPage::default()
+    }
 }
 
 fn apps(fleet: &Fleet) -> Vec<AppRow> {

@@ -46,7 +46,12 @@ pub(super) struct Asked {
 
 type Events = BoxStream<'static, Event>;
 
-pub(super) async fn stream(Shared(state): Shared<State>, session: Session, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn stream(
+    Shared(state): Shared<State>,
+    session: Session,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Response {
     let stop = state.stop.clone();
     let events: Events = match asked.view.as_str() {
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
@@ -54,7 +59,8 @@ pub(super) async fn stream(Shared(state): Shared<State>, session: Session, heade
         "logs" => log_events(&state, &session, &headers, asked.logs).await,
         other => refused(&Fault::invalid(format!("`{other}` is no view"))),
     };
-    let wire = guarded(state, session, stop, events).map(|event| Ok::<_, std::convert::Infallible>(Bytes::from(event.to_wire())));
+    let wire = guarded(state, session, stop, events)
+        .map(|event| Ok::<_, std::convert::Infallible>(Bytes::from(event.to_wire())));
     let head = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -65,7 +71,12 @@ pub(super) async fn stream(Shared(state): Shared<State>, session: Session, heade
 }
 
 /// The events, with a beat between them, until the session or the controller ends.
-fn guarded(state: State, session: Session, stop: CancellationToken, mut events: Events) -> impl Stream<Item = Event> {
+fn guarded(
+    state: State,
+    session: Session,
+    stop: CancellationToken,
+    mut events: Events,
+) -> impl Stream<Item = Event> {
     async_stream::stream! {
         let mut beat = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
         let mut look = tokio::time::interval(LOOK_AGAIN);

@@ -7,7 +7,9 @@ use axum::{
     response::{Html, IntoResponse as _, Redirect, Response},
 };
 use hms_proto::{
-    controller::v1::{AddHostRequest, AddHostResponse, ListHostsRequest, NewJoinTokenRequest, RemoveHostRequest},
+    controller::v1::{
+        AddHostRequest, AddHostResponse, ListHostsRequest, NewJoinTokenRequest, RemoveHostRequest,
+    },
     fault::Fault,
 };
 use hms_web::{
@@ -37,17 +39,32 @@ pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Resu
     shown(&state, &session.caller, AddHost::default()).await
 }
 
-pub(super) async fn add(Shared(state): Shared<State>, session: Session, headers: HeaderMap, Form(new): Form<NewHost>) -> Result<Response, Problem> {
+pub(super) async fn add(
+    Shared(state): Shared<State>,
+    session: Session,
+    headers: HeaderMap,
+    Form(new): Form<NewHost>,
+) -> Result<Response, Problem> {
     let request = AddHostRequest { name: new.name.trim().into(), address: new.address.trim().into() };
     let done = state.gate.fleet(&session.caller).add_host(request).await;
     let result = match done {
         Ok(added) => token_shown(&state, added.into_inner()),
-        Err(status) => AddHost { name: new.name, address: new.address, error: Some(notice(&Fault::from_status(&status))), token: None },
+        Err(status) => AddHost {
+            name: new.name,
+            address: new.address,
+            error: Some(notice(&Fault::from_status(&status))),
+            token: None,
+        },
     };
     answer(&state, &session.caller, &headers, result).await
 }
 
-pub(super) async fn token(Shared(state): Shared<State>, session: Session, headers: HeaderMap, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn token(
+    Shared(state): Shared<State>,
+    session: Session,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     let done = state.gate.fleet(&session.caller).new_join_token(NewJoinTokenRequest { name }).await;
     let result = match done {
         Ok(made) => token_shown(&state, made.into_inner()),
@@ -67,12 +84,24 @@ pub(super) async fn remove(
         let done = state.gate.fleet(&session.caller).remove_host(RemoveHostRequest { name }).await;
         done.err().map(|status| Fault::from_status(&status))
     } else {
-        Some(Fault::invalid(format!("`{}` is not the name of the host, so nothing was removed", confirm.confirm)).hint("Type the name exactly."))
+        Some(
+            Fault::invalid(format!(
+                "`{}` is not the name of the host, so nothing was removed",
+                confirm.confirm
+            ))
+            .hint("Type the name exactly."),
+        )
     };
     if error.is_none() && !wants_fragment(&headers) {
         return Ok(Redirect::to("/hosts").into_response());
     }
-    answer(&state, &session.caller, &headers, AddHost { error: error.as_ref().map(notice), ..AddHost::default() }).await
+    answer(
+        &state,
+        &session.caller,
+        &headers,
+        AddHost { error: error.as_ref().map(notice), ..AddHost::default() },
+    )
+    .await
 }
 
 /// All hosts as rows of the list.
@@ -81,7 +110,12 @@ pub(super) async fn list(state: &State, caller: &Caller) -> Result<HostList, Pro
     Ok(HostList { rows: hosts.iter().map(view::host_row).collect() })
 }
 
-async fn answer(state: &State, caller: &Caller, headers: &HeaderMap, add: AddHost) -> Result<Response, Problem> {
+async fn answer(
+    state: &State,
+    caller: &Caller,
+    headers: &HeaderMap,
+    add: AddHost,
+) -> Result<Response, Problem> {
     match wants_fragment(headers) {
         true => Ok(Html(add.answer(&list(state, caller).await?, super::view(caller))).into_response()),
         false => shown(state, caller, add).await,
@@ -89,7 +123,11 @@ async fn answer(state: &State, caller: &Caller, headers: &HeaderMap, add: AddHos
 }
 
 async fn shown(state: &State, caller: &Caller, add: AddHost) -> Result<Response, Problem> {
-    let mut shown = HostsPage { frame: frame(state, caller, Place::Hosts, "Hosts"), hosts: list(state, caller).await?, add };
+    let mut shown = HostsPage {
+        frame: frame(state, caller, Place::Hosts, "Hosts"),
+        hosts: list(state, caller).await?,
+        add,
+    };
     shown.frame.events = "/events?view=hosts".into();
     Ok(page(&shown))
 }

@@ -53,7 +53,11 @@ pub(super) async fn enter(
         }
         Err(fault) => {
             let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::UNAUTHORIZED);
-            let shown = LoginPage { username: entry.username, next: own_path(&entry.next), problem: Some(problem(&fault)) };
+            let shown = LoginPage {
+                username: entry.username,
+                next: own_path(&entry.next),
+                problem: Some(problem(&fault)),
+            };
             (status, page(&shown)).into_response()
         }
     }
@@ -85,7 +89,15 @@ mod tests {
     /// Security case 28.
     #[test]
     fn the_login_leads_nowhere_else() {
-        for bad in ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", "/\t/evil.example", "javascript:alert(1)"] {
+        for bad in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "evil",
+            "",
+            "/\t/evil.example",
+            "javascript:alert(1)",
+        ] {
             assert_eq!(own_path(bad), "", "{bad}");
         }
         assert_eq!(own_path("/logs?source=app:cigar"), "/logs?source=app:cigar");

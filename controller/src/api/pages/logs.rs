@@ -42,7 +42,11 @@ pub(super) struct Asked {
     pub(super) after: String,
 }
 
-pub(super) async fn show(Shared(state): Shared<State>, session: Session, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn show(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(asked): Query<Asked>,
+) -> Response {
     let begun = Instant::now();
     let mut shown = LogsPage {
         frame: frame(&state, &session.caller, Place::Logs, "Logs"),
@@ -87,7 +91,10 @@ fn last_cursor(items: &[LogItem]) -> &str {
 }
 
 fn apps(fleet: &Fleet) -> Vec<LogSource> {
-    let source = |a: &crate::fleet::App| LogSource { value: format!("app:{}", a.key), label: format!("{} on {}", a.key, a.host()) };
+    let source = |a: &crate::fleet::App| LogSource {
+        value: format!("app:{}", a.key),
+        label: format!("{} on {}", a.key, a.host()),
+    };
     fleet.apps().iter().map(source).collect()
 }
 
@@ -117,23 +124,52 @@ impl Asked {
                 (grpc::apps::host_of(&app)?, vec![app.unit_name])
             }
             Some(("host", name)) => (HostName::try_from(name)?, vec![]),
-            _ => return Err(Fault::invalid(format!("`{}` is no source of logs", self.source)).hint("Choose an app or a host from the list.")),
+            _ => {
+                return Err(Fault::invalid(format!("`{}` is no source of logs", self.source))
+                    .hint("Choose an app or a host from the list."));
+            }
         };
         let limit = match self.lines.trim() {
             "" => LINES,
-            text => text.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| Fault::invalid(format!("`{text}` is not a number from 1 to {MOST}")))?,
+            text => text
+                .parse()
+                .ok()
+                .filter(|n| (1..=MOST).contains(n))
+                .ok_or_else(|| Fault::invalid(format!("`{text}` is not a number from 1 to {MOST}")))?,
         };
         let priority = match self.priority.trim() {
             "" => None,
-            text => Some(text.parse().ok().filter(|n| *n <= 7).ok_or_else(|| Fault::invalid(format!("`{text}` is not a severity from 0 to 7")))?),
+            text => Some(
+                text.parse()
+                    .ok()
+                    .filter(|n| *n <= 7)
+                    .ok_or_else(|| Fault::invalid(format!("`{text}` is not a severity from 0 to 7")))?,
+            ),
         };
         let (since_usec, until_usec) = (time(&self.since)?, time(&self.until)?);
-        Ok((host, LogQuery { units, since_usec, until_usec, grep: self.q.clone(), priority, limit, after_cursor: self.after.clone() }))
+        Ok((
+            host,
+            LogQuery {
+                units,
+                since_usec,
+                until_usec,
+                grep: self.q.clone(),
+                priority,
+                limit,
+                after_cursor: self.after.clone(),
+            },
+        ))
     }
 
     /// The address of the stream that goes on where the page ends.
     fn stream_after(&self, cursor: &str) -> String {
-        let fields = [("source", &self.source), ("lines", &self.lines), ("since", &self.since), ("priority", &self.priority), ("q", &self.q)];
+        let fields = [
+            ("source", &self.source),
+            ("lines", &self.lines),
+            ("since", &self.since),
+            ("priority", &self.priority),
+            ("q", &self.q),
+        ];
         let given = fields.iter().filter(|(_, value)| !value.is_empty());
         let query: String = given.map(|(name, value)| format!("&{name}={}", encode(value))).collect();
         format!("/events?view=logs{query}&after={}", encode(cursor))

@@ -19,7 +19,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use hms_web::{Frame, Template, frame::{PaletteEntry, Place}};
+use hms_web::{
+    Frame, Template,
+    frame::{PaletteEntry, Place},
+};
 use http::StatusCode;
 
 use crate::{auth::Caller, fleet::now_usec, state::State};
@@ -73,15 +76,28 @@ fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Frame {
         palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
     }
     palette.extend(state.fleet.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
-    Frame { view: view(caller), place, title: title.into(), username: caller.name.clone(), palette, ..Frame::default() }
+    Frame {
+        view: view(caller),
+        place,
+        title: title.into(),
+        username: caller.name.clone(),
+        palette,
+        ..Frame::default()
+    }
 }
 
 async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = hms_web::assets::get(&path) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let accepts = |name| headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(name));
-    let fixed = [(header::CONTENT_TYPE, asset.mime), (header::CACHE_CONTROL, hms_web::assets::CACHE_CONTROL), (header::VARY, "accept-encoding")];
+    let accepts = |name| {
+        headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(name))
+    };
+    let fixed = [
+        (header::CONTENT_TYPE, asset.mime),
+        (header::CACHE_CONTROL, hms_web::assets::CACHE_CONTROL),
+        (header::VARY, "accept-encoding"),
+    ];
     match asset.gzip {
         Some(gzip) if accepts("gzip") => (fixed, [(header::CONTENT_ENCODING, "gzip")], gzip).into_response(),
         _ => (fixed, asset.bytes).into_response(),

@@ -9,7 +9,10 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
 use super::problem::Problem;
-use crate::{auth::{self, Caller}, state::State};
+use crate::{
+    auth::{self, Caller},
+    state::State,
+};
 
 /// Somebody who is logged in.
 pub(super) struct Session {
@@ -50,9 +53,9 @@ fn to_login(parts: &Parts) -> Response {
 }
 
 fn by_script(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-requested-with") || headers.get(header::ACCEPT).is_some_and(|v| v == "text/event-stream")
+    headers.contains_key("x-requested-with")
+        || headers.get(header::ACCEPT).is_some_and(|v| v == "text/event-stream")
 }
-
 
 /// Every browser of today says where a form was sent from, and the layer before this one compares it with where it
 /// arrived. A request with a cookie that does not say it is not a browser's.

@@ -23,7 +23,12 @@ pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Resu
     }))
 }
 
-pub(super) async fn revoke(Shared(state): Shared<State>, session: Session, headers: HeaderMap, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn revoke(
+    Shared(state): Shared<State>,
+    session: Session,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     state.gate.sessions(&session.caller).revoke(RevokeSessionRequest { id }).await?;
     if !wants_fragment(&headers) {
         return Ok(Redirect::to("/settings").into_response());

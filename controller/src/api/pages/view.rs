@@ -5,11 +5,11 @@ use hms_proto::{
     fault::Fault,
     host::v1::{LogChunk, LogEntry, Unit},
 };
-use hms_web::parts::{
-    ActionOutcome, Activity, AppRow, AppState, Attention, AttentionItem, Disk, HostCard, HostRow, HostState, LogItem, LogRow, OutcomeKind,
-    Sparkline,
-};
 use hms_web::frame::Tone;
+use hms_web::parts::{
+    ActionOutcome, Activity, AppRow, AppState, Attention, AttentionItem, Disk, HostCard, HostRow, HostState,
+    LogItem, LogRow, OutcomeKind, Sparkline,
+};
 
 use crate::{
     api::grpc,
@@ -50,7 +50,9 @@ pub(super) fn app_row(fleet: &Fleet, app: &App) -> AppRow {
 }
 
 fn unit_line(fleet: &Fleet, app: &App, of: fn(&Point) -> f32) -> Option<Sparkline> {
-    fleet.host(&app.host)?.look(|p| p.unit_history.get(&app.unit_name).map(|points| Sparkline::new(values(points, of))))
+    fleet
+        .host(&app.host)?
+        .look(|p| p.unit_history.get(&app.unit_name).map(|points| Sparkline::new(values(points, of))))
 }
 
 fn values<'a>(points: impl IntoIterator<Item = &'a Point>, of: fn(&Point) -> f32) -> Vec<f64> {
@@ -113,7 +115,11 @@ fn card(host: &Host, picture: &Picture, apps: u32) -> HostCard {
 }
 
 fn disks(metrics: &hms_proto::host::v1::Metrics) -> Vec<Disk> {
-    let disk = |f: &hms_proto::host::v1::Filesystem| Disk { mount: f.mount_point.clone(), used: f.used_bytes, total: f.total_bytes };
+    let disk = |f: &hms_proto::host::v1::Filesystem| Disk {
+        mount: f.mount_point.clone(),
+        used: f.used_bytes,
+        total: f.total_bytes,
+    };
     metrics.filesystems.iter().map(disk).collect()
 }
 
@@ -171,7 +177,14 @@ fn troubled(app: &App) -> Option<AttentionItem> {
         _ => return None,
     };
     let href = format!("/logs?source=app:{}&lines=200", app.key);
-    Some(AttentionItem { tone, title, detail: detail(app.state(), unit), href, link: "Logs".into(), since_us: None })
+    Some(AttentionItem {
+        tone,
+        title,
+        detail: detail(app.state(), unit),
+        href,
+        link: "Logs".into(),
+        since_us: None,
+    })
 }
 
 fn nearly_full(host: &fleet::Host) -> Vec<AttentionItem> {
@@ -179,7 +192,12 @@ fn nearly_full(host: &fleet::Host) -> Vec<AttentionItem> {
     let full = disks(&metrics).into_iter().filter(|d| d.share() > NEARLY_FULL);
     full.map(|disk| AttentionItem {
         tone: Tone::Warn,
-        title: format!("{} on {} is {} full", disk.mount, host.row.name, hms_web::text::percent(disk.share())),
+        title: format!(
+            "{} on {} is {} full",
+            disk.mount,
+            host.row.name,
+            hms_web::text::percent(disk.share())
+        ),
         detail: format!("{} left", hms_web::text::bytes(disk.total.saturating_sub(disk.used))),
         ..AttentionItem::default()
     })
@@ -224,7 +242,12 @@ fn log_row(entry: LogEntry) -> LogRow {
 
 /// What became of an action, for the row of its app.
 pub(super) fn outcome(verb: &str, result: Result<u32, &Fault>, request_id: uuid::Uuid) -> ActionOutcome {
-    let at = ActionOutcome { verb: verb.into(), at_us: fleet::now_usec(), request_id: request_id.to_string(), ..ActionOutcome::default() };
+    let at = ActionOutcome {
+        verb: verb.into(),
+        at_us: fleet::now_usec(),
+        request_id: request_id.to_string(),
+        ..ActionOutcome::default()
+    };
     let fault = match result {
         Ok(took_ms) => return ActionOutcome { kind: OutcomeKind::Ok, took_ms: took_ms.into(), ..at },
         Err(fault) => fault,

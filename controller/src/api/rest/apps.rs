@@ -12,7 +12,10 @@ use hms_proto::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{bearer::Bearer, problem::{Details, Problem}};
+use super::{
+    bearer::Bearer,
+    problem::{Details, Problem},
+};
 use crate::{api::grpc, auth::Caller, state::State};
 
 /// What became of an action. A failed one is a problem with status 422.
@@ -29,28 +32,43 @@ pub(super) struct Done {
 /// All apps with their live state.
 #[utoipa::path(get, path = "/api/apps", tag = "apps", security(("bearer" = [])),
     responses((status = 200, body = ListAppsResponse), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn list(Shared(state): Shared<State>, Bearer(caller): Bearer) -> Result<Json<ListAppsResponse>, Problem> {
+pub(super) async fn list(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+) -> Result<Json<ListAppsResponse>, Problem> {
     Ok(Json(state.gate.apps(&caller).list(ListAppsRequest {}).await?.into_inner()))
 }
 
 /// Starts an app, and answers when it is up.
 #[utoipa::path(post, path = "/api/apps/{app}/start", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
     responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn start(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+pub(super) async fn start(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    key: Result<Path<String>, PathRejection>,
+) -> Result<Json<Done>, Problem> {
     act(&state, &caller, &key?, Verb::Start).await
 }
 
 /// Stops an app.
 #[utoipa::path(post, path = "/api/apps/{app}/stop", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
     responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn stop(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+pub(super) async fn stop(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    key: Result<Path<String>, PathRejection>,
+) -> Result<Json<Done>, Problem> {
     act(&state, &caller, &key?, Verb::Stop).await
 }
 
 /// Restarts an app, and answers when it is up again.
 #[utoipa::path(post, path = "/api/apps/{app}/restart", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
     responses((status = 200, body = Done), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn restart(Shared(state): Shared<State>, Bearer(caller): Bearer, key: Result<Path<String>, PathRejection>) -> Result<Json<Done>, Problem> {
+pub(super) async fn restart(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    key: Result<Path<String>, PathRejection>,
+) -> Result<Json<Done>, Problem> {
     act(&state, &caller, &key?, Verb::Restart).await
 }
 
@@ -71,5 +89,9 @@ async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Js
         Verb::Restart => units.restart(request).await,
     };
     let took_ms = done?.into_inner().took_ms;
-    Ok(Json(Done { app: grpc::apps::find(&state.fleet, &key)?, took_ms, request_id: caller.request_id.to_string() }))
+    Ok(Json(Done {
+        app: grpc::apps::find(&state.fleet, &key)?,
+        took_ms,
+        request_id: caller.request_id.to_string(),
+    }))
 }

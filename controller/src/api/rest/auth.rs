@@ -10,7 +10,10 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{bearer::Bearer, problem::{Details, Problem}};
+use super::{
+    bearer::Bearer,
+    problem::{Details, Problem},
+};
 use crate::{auth, state::State};
 
 /// Who wants a token.
@@ -19,7 +22,7 @@ use crate::{auth, state::State};
 pub(super) struct Login {
     username: String,
     #[schema(value_type = String, format = Password)]
-    password: auth::password::Password,
+    password: auth::Password,
 }
 
 /// The refresh token that is to be used up.
@@ -37,15 +40,15 @@ pub(super) struct Tokens {
     /// Always `Bearer`.
     token_type: &'static str,
     /// Seconds until the access token ends.
-    expires_in: u64,
+    expires_in: i64,
     /// Good for one `POST /api/auth/refresh`. Using it twice ends the session.
     refresh_token: String,
 }
 
 impl From<auth::Tokens> for Tokens {
     fn from(tokens: auth::Tokens) -> Self {
-        let auth::Tokens { access_token, refresh_token, expires_in } = tokens;
-        Self { access_token, token_type: "Bearer", expires_in, refresh_token }
+        let auth::Tokens { access, refresh, expires_in } = tokens;
+        Self { access_token: access, token_type: "Bearer", expires_in, refresh_token: refresh }
     }
 }
 
@@ -63,7 +66,8 @@ pub(super) async fn login(
     body: Result<Json<Login>, JsonRejection>,
 ) -> Result<Json<Tokens>, Problem> {
     let Json(login) = body?;
-    let tokens = state.auth.rest_login(&login.username, &login.password, address.ip(), agent(&headers)).await?;
+    let tokens =
+        state.auth.rest_login(&login.username, &login.password, address.ip(), agent(&headers)).await?;
     Ok(Json(tokens.into()))
 }
 
@@ -77,14 +81,17 @@ pub(super) async fn refresh(
     body: Result<Json<Refresh>, JsonRejection>,
 ) -> Result<Json<Tokens>, Problem> {
     let Json(refresh) = body?;
-    let client = format!("{} {}", address.ip(), agent(&headers));
-    Ok(Json(state.auth.rest_refresh(&refresh.refresh_token, &client).await?.into()))
+    let tokens = state.auth.rest_refresh(&refresh.refresh_token, address.ip(), agent(&headers)).await?;
+    Ok(Json(tokens.into()))
 }
 
 /// Ends the session of the token.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", security(("bearer" = [])),
     responses((status = 204), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn logout(Shared(state): Shared<State>, Bearer(caller): Bearer) -> Result<StatusCode, Problem> {
+pub(super) async fn logout(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+) -> Result<StatusCode, Problem> {
     state.auth.rest_logout(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,11 +19,17 @@ impl FromRequestParts<State> for Bearer {
         let nobody = || Fault::new(FaultKind::Unauthenticated, "the request has no valid access token");
         let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else {
-            return Err(nobody().hint("Get a token with POST /api/auth/login, and send it as `Authorization: Bearer …`.").into());
+            return Err(nobody()
+                .hint("Get a token with POST /api/auth/login, and send it as `Authorization: Bearer …`.")
+                .into());
         };
-        let token = value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(|v| v.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or_else(nobody)?;
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
-        Ok(Self(state.auth.rest_caller(token.trim(), address).await?))
+        Ok(Self(state.auth.bearer(token.trim(), address).await?))
     }
 }

@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State as Shared, rejection::{PathRejection, QueryRejection}},
+    extract::{
+        Path, Query, State as Shared,
+        rejection::{PathRejection, QueryRejection},
+    },
 };
 use hms_proto::{
     fault::Fault,
@@ -13,7 +16,10 @@ use hms_proto::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{bearer::Bearer, problem::{Details, Problem}};
+use super::{
+    bearer::Bearer,
+    problem::{Details, Problem},
+};
 use crate::{api::grpc, state::State};
 
 /// How many entries there are unless more are asked for.
@@ -66,7 +72,9 @@ pub(super) async fn of_app(
 }
 
 fn query(asked: Asked, unit: String) -> Result<LogQuery, Fault> {
-    let time = |text: Option<String>| text.map_or(Ok(0), |t| when::parse_utc(&t)).map_err(|e| Fault::invalid(e.to_string()));
+    let time = |text: Option<String>| {
+        text.map_or(Ok(0), |t| when::parse_utc(&t)).map_err(|e| Fault::invalid(e.to_string()))
+    };
     let limit = asked.lines.unwrap_or(LINES);
     if !(1..=MOST).contains(&limit) {
         return Err(Fault::invalid(format!("lines={limit} is not a number from 1 to {MOST}")));

@@ -1,9 +1,89 @@
-//! REST: the same calls as JSON, with bearer tokens.
+//! REST: JSON over HTTPS with a bearer token. Its bodies are the JSON forms of the contract's messages.
 
-use axum::Router;
+mod apps;
+mod auth;
+mod bearer;
+mod logs;
+mod problem;
+
+use axum::{Json, Router, response::Response, routing::get};
+use hms_proto::fault::Fault;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::State;
+use problem::Problem;
 
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "HMS", description = "Apps, hosts and logs of one installation. Get a token with `POST /api/auth/login`."),
+    modifiers(&Bearer),
+    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs")),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// Routes under `/api`.
 pub(super) fn router() -> Router<State> {
-    Router::new()
+    let (router, document) = parts();
+    let document = serde_json::to_value(&document).unwrap_or_default();
+    router
+        .route("/api/openapi.json", get(async move || Json(document)))
+        .route("/api/{*anything}", axum::routing::any(nothing_here))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(apps::list))
+        .routes(routes!(apps::start))
+        .routes(routes!(apps::stop))
+        .routes(routes!(apps::restart))
+        .routes(routes!(logs::of_app))
+        .split_for_parts()
+}
+
+async fn nothing_here(uri: axum::http::Uri) -> Problem {
+    Fault::not_found("resource", uri.path()).hint("`/api/openapi.json` lists what there is.").into()
+}
+
+async fn wrong_method(method: axum::http::Method) -> Response {
+    let fault = Fault::invalid(format!("{method} is not for this resource"));
+    problem::with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED, &fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paths of the plan; a change of the interface shows here.
+    #[test]
+    fn the_interface_is_as_reviewed() {
+        let (_, document) = parts();
+        let document = serde_json::to_value(&document).unwrap();
+        assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
+        let mut lines = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            lines.extend(
+                item.as_object().unwrap().keys().map(|verb| format!("{:<5}{path}", verb.to_uppercase())),
+            );
+        }
+        lines.sort();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
 }

@@ -70,14 +70,20 @@ impl From<PathRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        with_status(StatusCode::from_u16(self.0.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &self.0)
+        with_status(
+            StatusCode::from_u16(self.0.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            &self.0,
+        )
     }
 }
 
 /// The fault as an answer with this status.
 pub(super) fn with_status(status: StatusCode, fault: &Fault) -> Response {
     let details = Details {
-        r#type: format!("urn:hms:problem:{}", fault.kind().as_str_name().trim_start_matches("FAULT_KIND_").to_ascii_lowercase()),
+        r#type: format!(
+            "urn:hms:problem:{}",
+            fault.kind().as_str_name().trim_start_matches("FAULT_KIND_").to_ascii_lowercase()
+        ),
         title: fault.row().title,
         status: status.as_u16(),
         detail: fault.message.clone(),
@@ -91,7 +97,9 @@ pub(super) fn with_status(status: StatusCode, fault: &Fault) -> Response {
         FaultKind::Throttled => drop(headers.insert(header::RETRY_AFTER, fault.retry_after_s.max(1).into())),
         FaultKind::Unavailable => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"))),
         // RFC 9110, section 11.6.1.
-        FaultKind::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        FaultKind::Unauthenticated => {
+            drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        }
         _ => {}
     }
     response
