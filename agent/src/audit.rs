@@ -1,0 +1,208 @@
+//! The spool of changes that operators made on this host directly, without the controller. Intent and outcome of each
+//! are on the disk before the next step; without them, nothing is changed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hms_proto::{
+    access::role_word,
+    fault::{Fault, FaultKind},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::access::Caller;
+
+/// When the spool is full, direct changes are refused until the controller has collected it.
+const SPOOL_MAX: u64 = 16 * 1024 * 1024;
+/// Kept free for outcomes of changes that have begun.
+const RESERVE: u64 = 1024 * 1024;
+
+/// One line of the spool.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Record {
+    /// Written before the change.
+    Intent {
+        id: Uuid,
+        time_usec: u64,
+        request_id: String,
+        actor: String,
+        role: String,
+        address: SocketAddr,
+        method: String,
+        request: serde_json::Value,
+    },
+    /// Written after it.
+    Outcome { id: Uuid, time_usec: u64, outcome: String, message: String },
+}
+
+/// The spool, open for appending.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: Arc<Mutex<File>>,
+}
+
+/// An intent that was written, and wants its outcome.
+#[derive(Debug)]
+pub(crate) struct Intent(Uuid);
+
+impl Spool {
+    /// Opens the spool below the state folder. Intents whose outcome was lost in a crash get the outcome `unknown`.
+    pub(crate) fn open(state: &Path) -> io::Result<Self> {
+        let folder = state.join("audit");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let path = folder.join("direct.jsonl");
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        for id in dangling(&mut file)? {
+            append(&file, &outcome_of(id, "unknown", "the agent stopped before the outcome was known"))?;
+        }
+        Ok(Self { file: Arc::new(Mutex::new(file)) })
+    }
+
+    /// Writes what is about to be done.
+    pub(crate) async fn intent(
+        &self,
+        caller: &Caller,
+        address: SocketAddr,
+        method: &str,
+        request: serde_json::Value,
+    ) -> Result<Intent, Fault> {
+        let id = Uuid::now_v7();
+        let record = Record::Intent {
+            id,
+            time_usec: now_usec(),
+            request_id: caller.request_id.clone(),
+            actor: caller.actor.clone(),
+            role: role_word(caller.role).to_owned(),
+            address,
+            method: method.to_owned(),
+            request,
+        };
+        let full = SPOOL_MAX - RESERVE;
+        self.write(record, full).await.map_err(|error| {
+            tracing::error!(%error, "cannot write the audit spool");
+            Fault::new(
+                FaultKind::Unavailable,
+                format!("the change cannot be recorded, so it was not made: {error}"),
+            )
+            .hint("Free space below /var/lib/hms-agent, or act through the controller.")
+        })?;
+        Ok(Intent(id))
+    }
+
+    /// Writes what became of it.
+    pub(crate) async fn outcome(&self, intent: Intent, fault: Option<&Fault>) {
+        let (outcome, message) =
+            fault.map_or(("ok", String::new()), |f| (f.row().outcome, f.message.chars().take(500).collect()));
+        if let Err(error) = self.write(outcome_of(intent.0, outcome, &message), SPOOL_MAX).await {
+            tracing::error!(%error, id = %intent.0, outcome, "cannot write an outcome to the audit spool");
+        }
+    }
+
+    async fn write(&self, record: Record, most: u64) -> io::Result<()> {
+        let file = self.file.clone();
+        let work = move || {
+            let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            if file.metadata()?.len() >= most {
+                return Err(io::Error::other("the audit spool is full"));
+            }
+            append(&file, &record)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+fn outcome_of(id: Uuid, outcome: &str, message: &str) -> Record {
+    Record::Outcome { id, time_usec: now_usec(), outcome: outcome.to_owned(), message: message.to_owned() }
+}
+
+fn append(mut file: &File, record: &Record) -> io::Result<()> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    file.write_all(&line)?;
+    file.sync_data()
+}
+
+/// The intents without an outcome. A last line that a crash cut short is ended, so that the next one is whole.
+fn dangling(file: &mut File) -> io::Result<Vec<Uuid>> {
+    let mut open = BTreeMap::new();
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::new(&mut *file).take(SPOOL_MAX * 2);
+    let mut line = Vec::new();
+    let mut torn = false;
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        torn = !line.ends_with(b"\n");
+        match serde_json::from_slice(&line) {
+            Ok(Record::Intent { id, .. }) => drop(open.insert(id, ())),
+            Ok(Record::Outcome { id, .. }) => drop(open.remove(&id)),
+            Err(_) => {}
+        }
+        line.clear();
+    }
+    if torn {
+        file.write_all(b"\n")?;
+    }
+    Ok(open.into_keys().collect())
+}
+
+fn now_usec() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use hms_proto::Role;
+
+    use super::*;
+
+    fn ada() -> Caller {
+        Caller { actor: "ada".into(), role: Role::Operator, request_id: "r".into(), direct: true }
+    }
+
+    fn records(state: &Path) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(state.join("audit/direct.jsonl")).unwrap();
+        text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    }
+
+    #[tokio::test]
+    async fn an_intent_that_a_crash_left_open_is_closed_as_unknown() {
+        let state = tempfile::tempdir().unwrap();
+        let spool = Spool::open(state.path()).unwrap();
+        let address = "10.0.0.1:5".parse().unwrap();
+        let done = spool.intent(&ada(), address, "/m", serde_json::json!({"unit": "a\nb"})).await.unwrap();
+        spool.outcome(done, None).await;
+        spool.intent(&ada(), address, "/m", serde_json::Value::Null).await.unwrap();
+        drop(spool);
+        let mut file = OpenOptions::new().append(true).open(state.path().join("audit/direct.jsonl")).unwrap();
+        file.write_all(b"{\"kind\":\"int").unwrap();
+        Spool::open(state.path()).unwrap();
+        let outcomes: Vec<_> =
+            records(state.path()).iter().filter_map(|r| r.get("outcome").cloned()).collect();
+        assert_eq!(outcomes, ["ok", "unknown"]);
+        Spool::open(state.path()).unwrap();
+        assert_eq!(records(state.path()).len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_full_spool_refuses_the_change_and_still_takes_outcomes() {
+        let state = tempfile::tempdir().unwrap();
+        let spool = Spool::open(state.path()).unwrap();
+        let address = "10.0.0.1:5".parse().unwrap();
+        let begun = spool.intent(&ada(), address, "/m", serde_json::Value::Null).await.unwrap();
+        spool.file.lock().unwrap().set_len(SPOOL_MAX - RESERVE).unwrap();
+        let refused = spool.intent(&ada(), address, "/m", serde_json::Value::Null).await.unwrap_err();
+        assert_eq!(refused.kind(), FaultKind::Unavailable);
+        spool.outcome(begun, None).await;
+        assert!(spool.file.lock().unwrap().metadata().unwrap().len() > SPOOL_MAX - RESERVE);
+    }
+}

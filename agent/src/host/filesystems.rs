@@ -1,0 +1,81 @@
+//! File systems that can fill up: the local ones, each once.
+
+use std::collections::BTreeMap;
+
+use hms_proto::host::v1::Filesystem;
+
+/// Types that live on a disk of this host. Squashfs and iso9660 are always full, and never fill up.
+const ON_DISK: [&str; 11] =
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "vfat", "reiserfs", "jfs"];
+
+/// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Mount<'a> {
+    device: &'a str,
+    point: String,
+    kind: &'a str,
+}
+
+/// The file systems with their use.
+pub(crate) fn read() -> Vec<Filesystem> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts(&text).into_iter().filter_map(|point| measure(&point)).collect()
+}
+
+fn measure(mount_point: &str) -> Option<Filesystem> {
+    let stat = rustix::fs::statvfs(mount_point).ok()?;
+    let total_bytes = stat.f_blocks.checked_mul(stat.f_frsize)?;
+    let free = stat.f_bavail.checked_mul(stat.f_frsize)?;
+    let used_bytes = total_bytes.saturating_sub(free);
+    (total_bytes > 0).then(|| Filesystem { mount_point: mount_point.to_owned(), total_bytes, used_bytes })
+}
+
+/// The mount points to measure. A device that is mounted several times, as sandboxes do, is measured at the shortest.
+fn mounts(mountinfo: &str) -> Vec<String> {
+    let mut points: BTreeMap<&str, String> = BTreeMap::new();
+    for mount in mountinfo.lines().filter_map(parse) {
+        let is_root_overlay = mount.kind == "overlay" && mount.point == "/";
+        if !is_root_overlay && !ON_DISK.contains(&mount.kind) {
+            continue;
+        }
+        let point = points.entry(mount.device).or_insert_with(|| mount.point.clone());
+        if mount.point.len() < point.len() {
+            *point = mount.point;
+        }
+    }
+    let mut points: Vec<String> = points.into_values().collect();
+    points.sort();
+    points
+}
+
+fn parse(line: &str) -> Option<Mount<'_>> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(2);
+    let (device, point) = (fields.next()?, fields.nth(1)?);
+    Some(Mount { device, point: unescape(point), kind: after.split(' ').next()? })
+}
+
+/// Space, tab, newline and backslash are written as octal.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_local_disk_once() {
+        let text = "\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 0:5 / /proc rw - proc proc rw
+24 22 8:1 /var/lib/hms-agent /var/lib/hms-agent rw - ext4 /dev/sda1 rw
+25 22 8:2 / /srv/my\\040data rw shared:2 master:1 - xfs /dev/sda2 rw
+26 22 0:40 / /run tmpfs - tmpfs tmpfs rw
+27 22 7:1 / /snap/x ro - squashfs /dev/loop1 ro
+28 22 0:50 / /mnt/nfs rw - nfs4 server:/x rw
+29 22 0:51 / /var/lib/docker/x rw - overlay overlay rw";
+        assert_eq!(mounts(text), ["/", "/srv/my data"]);
+        assert_eq!(mounts("600 500 0:99 / / rw - overlay overlay rw,lowerdir=/a\nrubbish"), ["/"]);
+    }
+}

@@ -1,0 +1,52 @@
+//! The gRPC server: all services behind the access layer, on connections whose caller is known.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hms_proto::{
+    DESCRIPTORS,
+    host::v1::{
+        host_service_server::HostServiceServer, log_service_server::LogServiceServer,
+        unit_service_server::UnitServiceServer,
+    },
+    transport::{Limits, accept, harden},
+};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::{
+    access::AccessLayer,
+    audit::Spool,
+    host::Host,
+    journal::Journal,
+    systemd::{Bus, Units},
+};
+
+/// Answers calls until `shutdown` is cancelled, and then until the calls that are under way have ended.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    spool: Arc<Spool>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let bus = Arc::new(Bus::default());
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<UnitServiceServer<Units>>().await;
+    health.set_serving::<LogServiceServer<Journal>>().await;
+    health.set_serving::<HostServiceServer<Host>>().await;
+    harden(Server::builder())
+        .layer(AccessLayer::new(spool, shutdown.clone()))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(UnitServiceServer::new(Units::new(bus.clone())))
+        .add_service(LogServiceServer::new(Journal::default()))
+        .add_service(HostServiceServer::new(Host::new(bus)))
+        .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
+        .await?;
+    Ok(())
+}

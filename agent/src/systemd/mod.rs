@@ -1,0 +1,13 @@
+//! Units, over D-Bus. `systemctl` is never used.
+
+mod action;
+mod bus;
+mod policy;
+mod service;
+mod settle;
+mod unit;
+mod watch;
+
+pub(crate) use bus::{Bus, Session};
+pub(crate) use service::Units;
+pub(crate) use unit::{accounting, path_of_name};
