@@ -10,7 +10,9 @@ use hms_tests::world::{ADMIN, World};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tokio::time::timeout;
 
-use crate::support::{Party, add_user, agent, call, log_in};
+use hms_tests::people::{Party, add_user, log_in};
+
+use crate::support::{agent, call};
 
 /// What a caller sees of a method: let in, refused by rule, or not even past the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

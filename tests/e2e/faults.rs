@@ -7,10 +7,9 @@ use hms_tests::world::World;
 use reqwest::{StatusCode, header};
 use serde_json::Value;
 
-use crate::{
-    restart::{log_in_to_rest, log_in_to_web},
-    support::eventually,
-};
+use hms_tests::people::{log_in_to_rest, log_in_to_web};
+
+use crate::support::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
 

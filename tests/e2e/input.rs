@@ -10,7 +10,9 @@ use hms_proto::identity::Kind;
 use hms_tests::world::{ADMIN, World};
 use tonic::Request;
 
-use crate::support::{log_in, unit_property};
+use hms_tests::people::log_in;
+
+use crate::support::unit_property;
 
 const HOSTILE_UNITS: &[&str] = &[
     "-H",

@@ -2,31 +2,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use hms_tests::world::{ADMIN, World};
-use reqwest::{Client, StatusCode, header};
+use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
+use hms_tests::people::{log_in_to_rest, log_in_to_web};
+
 use crate::support::unit_property;
-
-/// Logs in as a browser does; the client keeps the cookie.
-pub(crate) async fn log_in_to_web(world: &World, client: &Client) -> Result<()> {
-    let form = [("username", ADMIN), ("password", world.password()), ("next", "")];
-    let answer = client
-        .post(format!("{}/login", world.url()))
-        .header(header::ORIGIN, world.url())
-        .form(&form)
-        .send()
-        .await?;
-    ensure!(answer.url().path() == "/", "the login led to {} with {}", answer.url(), answer.status());
-    Ok(())
-}
-
-/// Gets an access token.
-pub(crate) async fn log_in_to_rest(world: &World, client: &Client) -> Result<Value> {
-    let body = json!({ "username": ADMIN, "password": world.password() });
-    let answer = client.post(format!("{}/api/auth/login", world.url())).json(&body).send().await?;
-    ensure!(answer.status() == StatusCode::OK, "{}", answer.text().await?);
-    Ok(answer.json().await?)
-}
 
 async fn audit(world: &World) -> Result<Vec<Value>> {
     let said = world.hmsctl(&["audit", "--method", "Restart", "-o", "json"]).await?;

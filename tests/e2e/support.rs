@@ -1,79 +1,14 @@
-//! People, certificates and raw calls for the tests of the whole path.
+//! What the tests of the whole path share: raw calls, an agent's identity, waiting.
 
-use std::sync::Arc;
-
-use anyhow::{Context as _, Result, anyhow};
-use arc_swap::ArcSwap;
-use hms_proto::controller::v1::{
-    LoginRequest, LoginResponse, enrollment_service_client::EnrollmentServiceClient,
-};
+use anyhow::{Result, anyhow};
 use hms_proto::fault::Fault;
-use hms_proto::identity::{Credentials, Kind, Trust, client_config, pinned_client_config};
-use hms_proto::names::Address;
-use hms_proto::transport::endpoint;
+use hms_proto::identity::{Credentials, Trust};
+use hms_tests::people::Party;
 use hms_tests::world::World;
 use http_body_util::BodyExt as _;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tonic::Status;
 use tonic::transport::Channel;
 use tower::{Service as _, ServiceExt as _};
-
-/// Makes an account, as an administrator would on the controller's host.
-pub(crate) async fn add_user(world: &World, name: &str, role: &str) -> Result<String> {
-    let password = uuid::Uuid::new_v4().simple().to_string();
-    let argv = ["runuser", "-u", "hms", "--", "hms-controller", "user", "add", name, "--role", role];
-    world.controller_host().run_with(&argv, password.as_bytes()).await?;
-    Ok(password)
-}
-
-/// A certificate with its key, and whom it trusts.
-pub(crate) struct Party {
-    pub(crate) credentials: Credentials,
-    pub(crate) trust: Trust,
-}
-
-impl Party {
-    /// A channel to a controller or an agent.
-    pub(crate) fn channel(&self, address: &str, kind: Kind) -> Result<Channel> {
-        let config = client_config(&self.trust, &self.credentials, kind, None)?;
-        Ok(endpoint(&Address::try_from(address)?, Arc::new(ArcSwap::from_pointee(config))))
-    }
-}
-
-/// Logs in as a terminal does.
-pub(crate) async fn log_in(world: &World, username: &str, password: &str) -> Result<Party> {
-    let key = KeyPair::generate()?;
-    let (answer, key) = (request_login(world, username, password, &key).await?, key.serialize_pem());
-    let identity = Credentials::from_pem(&answer.certificate, &key)?;
-    let bundle = answer.trust.context("no trust bundle")?;
-    Ok(Party { trust: Trust::new(identity.identity.install, &bundle)?, credentials: identity })
-}
-
-/// Asks for an operator certificate.
-pub(crate) async fn request_login(
-    world: &World,
-    username: &str,
-    password: &str,
-    key: &KeyPair,
-) -> Result<LoginResponse, Status> {
-    let internal = |error: anyhow::Error| Status::internal(format!("{error:#}"));
-    let csr = CertificateParams::default()
-        .serialize_request(key)
-        .and_then(|csr| csr.pem())
-        .map_err(|e| internal(e.into()))?;
-    let channel = enrolment(world).map_err(internal)?;
-    let request = LoginRequest { username: username.into(), password: password.into(), csr };
-    Ok(EnrollmentServiceClient::new(channel).login(request).await?.into_inner())
-}
-
-/// A channel to the port where certificates are had.
-pub(crate) fn enrolment(world: &World) -> Result<Channel> {
-    let root = CertificateDer::from_pem_slice(&std::fs::read(world.ca_file())?)?;
-    let config = pinned_client_config(move |der| der == root.as_ref())?;
-    let address = world.url().replace("https://", "");
-    Ok(endpoint(&Address::try_from(address.as_str())?, Arc::new(ArcSwap::from_pointee(config))))
-}
 
 /// The identity that the agent of a host has on its disk.
 pub(crate) async fn agent(world: &World, host: &str) -> Result<Party> {

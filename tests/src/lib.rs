@@ -4,6 +4,7 @@
 //! - [`testbed`]: the machine's side. Boots hosts from one base image and takes them down again.
 //! - [`rails`]: a real Rails app under puma and nginx on such a host.
 //! - [`world`]: controller, agents and apps installed as an administrator would.
+//! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
 //! - [`paths`]: where things are kept between runs.
 //! - [`command`]: runs programs on the machine.
@@ -13,6 +14,7 @@
 pub mod browser;
 pub mod command;
 pub mod paths;
+pub mod people;
 pub mod rails;
 pub mod testbed;
 pub mod world;

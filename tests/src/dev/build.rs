@@ -47,6 +47,22 @@ pub(crate) fn binaries(folder: &str, configure: impl FnOnce(&mut Command)) -> Re
     Ok(target)
 }
 
+/// Builds the binaries as they are measured, and says in which folder they are.
+pub(crate) fn measured() -> Result<PathBuf> {
+    must_succeed(cargo(&[
+        "build",
+        "--profile",
+        "bench-run",
+        "-p",
+        "hms-agent",
+        "-p",
+        "hms-controller",
+        "-p",
+        "hms-cli",
+    ]))?;
+    Ok(paths::binaries().with_file_name("bench-run"))
+}
+
 /// The test programs of the workspace, built if need be.
 pub(crate) fn test_programs(configure: impl FnOnce(&mut Command)) -> Result<Vec<PathBuf>> {
     let mut command = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);

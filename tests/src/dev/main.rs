@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this program's work is to start builds and tests")]
 
+mod bench;
 mod build;
 mod coverage;
 mod database;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Check formatting, lints and types.
     Lint,
+    /// Measure against what people use today, and write docs/benchmarks.md.
+    Bench,
     /// Make the base image of the hosts, if there is none yet.
     Image,
     /// Ask the demo's apps for pages, for ever; runs inside a demo host.
@@ -66,6 +69,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
+        Command::Bench => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench::run())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Image => {
             progress::image()?;
             Ok(ExitCode::SUCCESS)

@@ -40,7 +40,11 @@ async fn watch(host: &Host, table: &mut Table, work: &str, unit: &str) -> Result
 /// How often the threads of a process went to sleep by themselves: each is a wake-up before.
 async fn switches(host: &Host, pid: &str) -> Result<u64> {
     let tasks = host.run(&["sh", "-c", &format!("cat /proc/{pid}/task/*/status")]).await?;
-    Ok(tasks.lines().filter(|l| l.starts_with("voluntary_ctxt_switches")).filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
+    Ok(tasks
+        .lines()
+        .filter(|l| l.starts_with("voluntary_ctxt_switches"))
+        .filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum())
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {

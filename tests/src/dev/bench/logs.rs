@@ -23,15 +23,26 @@ const FOLLOWED: u32 = 300;
 
 pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
     let host = world.controller_host();
-    let fill = format!("seq -f 'Completed 200 OK in %g ms (Views: 3.1ms | ActiveRecord: 0.4ms) for 10.213.1.1' 1 {ENTRIES}");
+    let fill = format!(
+        "seq -f 'Completed 200 OK in %g ms (Views: 3.1ms | ActiveRecord: 0.4ms) for 10.213.1.1' 1 {ENTRIES}"
+    );
     run_as_unit(world, UNIT, &fill).await?;
     host.run(&["journalctl", "--sync"]).await?;
     let mut logs = people::log_in_as_admin(world).await?.logs(&world.grpc())?;
 
-    let query = |limit, grep: &str| LogQuery { units: vec![UNIT.into()], limit, grep: grep.into(), ..LogQuery::default() };
+    let query = |limit, grep: &str| LogQuery {
+        units: vec![UNIT.into()],
+        limit,
+        grep: grep.into(),
+        ..LogQuery::default()
+    };
     for (work, ours, theirs) in [
         ("the last 100 lines of a unit", query(100, ""), vec!["-n", "100"]),
-        ("a rare pattern in 50,000 lines of a unit", query(100, "in 4999\\d ms"), vec!["--grep", "in 4999\\d ms"]),
+        (
+            "a rare pattern in 50,000 lines of a unit",
+            query(100, "in 4999\\d ms"),
+            vec!["--grep", "in 4999\\d ms"],
+        ),
         ("50,000 lines of a unit", query(0, ""), vec![]),
     ] {
         let argv = [&["journalctl", "-o", "json", "--unit", UNIT][..], &theirs].concat();
@@ -44,7 +55,17 @@ pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
 }
 
 async fn run_as_unit(world: &World, unit: &str, script: &str) -> Result<()> {
-    let argv = ["systemd-run", "--quiet", "--wait", "--unit", unit, "--property=LogRateLimitIntervalSec=0", "bash", "-c", script];
+    let argv = [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--unit",
+        unit,
+        "--property=LogRateLimitIntervalSec=0",
+        "bash",
+        "-c",
+        script,
+    ];
     world.controller_host().run(&argv).await?;
     Ok(())
 }
@@ -70,7 +91,8 @@ async fn follow(world: &World, logs: &mut LogServiceClient<Channel>, table: &mut
     let host = world.controller_host();
     let query = LogQuery { units: vec!["ticker.service".into()], limit: 1, ..LogQuery::default() };
     let mut chunks = logs.follow(at_asterra(query)?).await?.into_inner();
-    let mut child = host.command(&["journalctl", "-f", "-n", "0", "-o", "cat", "--unit", "ticker.service"])?;
+    let mut child =
+        host.command(&["journalctl", "-f", "-n", "0", "-o", "cat", "--unit", "ticker.service"])?;
     let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
     let script = format!("for i in $(seq {FOLLOWED}); do echo tick $i $(date +%s%N); sleep 0.01; done");
@@ -91,11 +113,17 @@ async fn follow(world: &World, logs: &mut LogServiceClient<Channel>, table: &mut
         anyhow::Ok(delays)
     };
     let limit = Duration::from_secs(60);
-    let (written, ours, theirs) = tokio::join!(writer, tokio::time::timeout(limit, ours), tokio::time::timeout(limit, theirs));
+    let (written, ours, theirs) =
+        tokio::join!(writer, tokio::time::timeout(limit, ours), tokio::time::timeout(limit, theirs));
     written?;
     let (ours, theirs): (Vec<_>, Vec<_>) = (ours??.into_values().collect(), theirs??.into_values().collect());
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        table.compare(&format!("a followed line arrives, {name}"), quantile(ours.clone(), share), "journalctl -f", quantile(theirs.clone(), share));
+        table.compare(
+            &format!("a followed line arrives, {name}"),
+            quantile(ours.clone(), share),
+            "journalctl -f",
+            quantile(theirs.clone(), share),
+        );
     }
     Ok(())
 }

@@ -17,7 +17,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
     let host = world.controller_host();
-    host.write_file(format!("/etc/systemd/system/{UNIT}"), "[Service]\nExecStart=/bin/sleep infinity\n").await?;
+    host.write_file(format!("/etc/systemd/system/{UNIT}"), "[Service]\nExecStart=/bin/sleep infinity\n")
+        .await?;
     host.run(&["systemctl", "daemon-reload"]).await?;
     let admin = people::log_in_as_admin(world).await?;
     let mut units = admin.units(&world.grpc())?;
@@ -27,9 +28,24 @@ pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
         units.restart(request).await?;
         Ok(())
     };
-    let busctl = ["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "RestartUnit", "ss", UNIT, "replace"];
+    let busctl = [
+        "busctl",
+        "call",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+        "RestartUnit",
+        "ss",
+        UNIT,
+        "replace",
+    ];
     let (ours, peer) = in_turn(9, restart, async || host.run(&busctl).await.map(drop)).await?;
-    table.compare("restart a unit, less the second that HMS watches it", ours.saturating_sub(SETTLE), "busctl, which does not wait", peer);
+    table.compare(
+        "restart a unit, less the second that HMS watches it",
+        ours.saturating_sub(SETTLE),
+        "busctl, which does not wait",
+        peer,
+    );
 
     let mut units = admin.units(&world.grpc())?;
     let get = async || {

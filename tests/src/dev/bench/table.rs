@@ -22,7 +22,12 @@ impl Table {
     /// Adds times of the same work; the ratio is peer ÷ ours.
     pub(super) fn compare(&mut self, work: &str, ours: Duration, peer_name: &str, peer: Duration) {
         let ratio = peer.as_secs_f64() / ours.as_secs_f64();
-        self.rows.push(Row { work: work.into(), ours: millis(ours), peer: format!("{peer_name}: {}", millis(peer)), ratio: format!("{ratio:.1}×") });
+        self.rows.push(Row {
+            work: work.into(),
+            ours: millis(ours),
+            peer: format!("{peer_name}: {}", millis(peer)),
+            ratio: format!("{ratio:.1}×"),
+        });
     }
 
     /// Adds a figure that has no peer here.
@@ -77,7 +82,11 @@ pub(super) fn quantile(mut samples: Vec<Duration>, share: f64) -> Duration {
 }
 
 /// Times two ways of the same work in turn, after one warm-up each.
-pub(super) async fn in_turn(runs: usize, mut ours: impl AsyncFnMut() -> Result<()>, mut peer: impl AsyncFnMut() -> Result<()>) -> Result<(Duration, Duration)> {
+pub(super) async fn in_turn(
+    runs: usize,
+    mut ours: impl AsyncFnMut() -> Result<()>,
+    mut peer: impl AsyncFnMut() -> Result<()>,
+) -> Result<(Duration, Duration)> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for run in 0..=runs {
         let begun = Instant::now();

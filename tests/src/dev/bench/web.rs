@@ -23,7 +23,10 @@ pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
     let apps = client.get(format!("{}/api/apps", world.url())).bearer_auth(token);
     for (work, request) in [("the dashboard page", page), ("`GET /api/apps`", apps)] {
         let (rate, p99) = hammer(&request).await?;
-        table.note(&format!("{work}, {CLIENTS} clients at once"), format!("{rate:.0}/s, p99 {:.1} ms", p99.as_secs_f64() * 1e3));
+        table.note(
+            &format!("{work}, {CLIENTS} clients at once"),
+            format!("{rate:.0}/s, p99 {:.1} ms", p99.as_secs_f64() * 1e3),
+        );
     }
     Ok(())
 }
