@@ -1,0 +1,136 @@
+//! `hmsctl audit`: who did what, and how it ended.
+
+use chrono::Local;
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use hms_proto::{
+    controller::v1::{AuditRecord, ListAuditRequest, ListAuditResponse},
+    names::{HostName, UserName},
+    when,
+};
+
+use crate::{
+    complete,
+    connect::Pace,
+    failure::Result,
+    output::{
+        measure::{now_usec, relative, took},
+        state,
+        table::{Cell, Look, Table},
+    },
+    session::Session,
+};
+
+/// Show who did what, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hmsctl audit
+  hmsctl audit --actor ada --since '2 days ago'
+  hmsctl audit --host asterra --method Restart --outcome failed -n 20")]
+pub(crate) struct Audit {
+    /// Only what this user did
+    #[arg(long, value_name = "USER")]
+    actor: Option<UserName>,
+    /// Only on this host
+    #[arg(long, add = ArgValueCompleter::new(complete::hosts))]
+    host: Option<HostName>,
+    /// Only methods whose name contains this
+    #[arg(long, default_value = "", hide_default_value = true)]
+    method: String,
+    /// Only with this outcome
+    #[arg(long, value_parser = ["ok", "failed", "denied", "unreachable", "unknown", "running"])]
+    outcome: Option<String>,
+    /// Only from this time on, such as `2 h ago` or `2026-11-24 10:00`
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+/// The most that one answer holds.
+const PAGE: u32 = 500;
+
+impl Audit {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let link = session.controller()?;
+        let when = |text: &Option<String>| match text {
+            Some(text) => when::parse(text, &Local::now()),
+            None => Ok(0),
+        };
+        let mut request = ListAuditRequest {
+            actor: self.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
+            host: self.host.as_ref().map(ToString::to_string).unwrap_or_default(),
+            method: self.method.clone(),
+            outcome: self.outcome.clone().unwrap_or_default(),
+            since_usec: when(&self.since)?,
+            until_usec: when(&self.until)?,
+            ..ListAuditRequest::default()
+        };
+        let mut list = ListAuditResponse::default();
+        let mut missing = self.limit;
+        while missing > 0 {
+            request.limit = missing.min(PAGE);
+            let page = link.answer(Pace::Look, link.audit(None, Pace::Look).list(request.clone())).await?;
+            missing = missing.saturating_sub(u32::try_from(page.records.len()).unwrap_or(u32::MAX));
+            list.records.extend(page.records);
+            list.next_before_seq = page.next_before_seq;
+            if page.next_before_seq == 0 {
+                break;
+            }
+            request.before_seq = page.next_before_seq;
+        }
+        if session.out.data(&list)? {
+            return Ok(());
+        }
+        session.out.table(&table(&list.records, now_usec()), "No such records.")
+    }
+}
+
+/// Records as a table.
+fn table(records: &[AuditRecord], now: i64) -> Table {
+    let mut table = Table::new(&["WHEN", "WHO", "VIA", "WHAT", "TARGET", "HOST", "OUTCOME", ">TOOK", "WHY"]);
+    for record in records {
+        // `/hms.host.v1.UnitService/Restart` is long, and the package says nothing to people.
+        let method = record.method.rsplit_once('.').map_or(record.method.as_str(), |(_, last)| last);
+        table.row(vec![
+            Cell::new(&relative(record.time_usec, now), Look::Faint),
+            Cell::new(&record.actor, Look::Strong),
+            record.source.as_str().into(),
+            method.replacen("Service/", " ", 1).into(),
+            record.target.as_str().into(),
+            record.host.as_str().into(),
+            state::of_outcome(&record.outcome),
+            if record.took_ms > 0 { took(record.took_ms).into() } else { Cell::new("–", Look::Faint) },
+            record.detail.as_str().into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_as_a_table() {
+        let record = |outcome: &str, detail: &str| AuditRecord {
+            time_usec: 1_000_000,
+            actor: "ada".into(),
+            source: "cli".into(),
+            method: "/hms.host.v1.UnitService/Restart".into(),
+            host: "asterra".into(),
+            target: "puma-cigar.service".into(),
+            outcome: outcome.into(),
+            detail: detail.into(),
+            took_ms: 1_420,
+            ..AuditRecord::default()
+        };
+        let records =
+            [record("ok", ""), record("failed", "puma-cigar.service failed\n\x1b[2J{\"forged\": 1}")];
+        insta::assert_snapshot!(table(&records, 301_000_000).render(None, false));
+    }
+}

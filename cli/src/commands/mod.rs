@@ -1,0 +1,14 @@
+//! The commands: one file a noun, with its arguments and its code.
+
+mod action;
+pub(crate) mod apps;
+pub(crate) mod audit;
+pub(crate) mod completion;
+pub(crate) mod context;
+pub(crate) mod facts;
+pub(crate) mod host;
+pub(crate) mod login;
+pub(crate) mod logs;
+pub(crate) mod sessions;
+pub(crate) mod status;
+pub(crate) mod units;

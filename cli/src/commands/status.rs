@@ -1,0 +1,180 @@
+//! `hmsctl status`: the whole installation on one screen.
+
+use clap::Args;
+use hms_proto::controller::v1::{App, AppState, Host, HostState, ListAppsRequest};
+use serde::Serialize;
+
+use super::{apps, host};
+use crate::{
+    connect::Pace,
+    failure::Result,
+    output::{
+        escape::inline,
+        measure::{now_usec, percent, relative},
+        table::Look,
+    },
+    session::Session,
+};
+
+/// Show the whole installation on one screen, what needs attention first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hmsctl status
+  hmsctl status -o json")]
+pub(crate) struct Status {}
+
+#[derive(Serialize)]
+struct Overview {
+    hosts: Vec<Host>,
+    apps: Vec<App>,
+}
+
+impl Status {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let link = session.controller()?;
+        let (mut app_list, hosts) = (link.apps(None, Pace::Look), session.hosts(&link));
+        let (apps, hosts) = tokio::join!(link.answer(Pace::Look, app_list.list(ListAppsRequest {})), hosts);
+        let overview = Overview { hosts: hosts?.hosts, apps: apps?.apps };
+        if session.out.data(&overview)? {
+            return Ok(());
+        }
+        session.out.write(&render(&overview, now_usec(), session.out.width, session.out.colour))
+    }
+}
+
+fn render(overview: &Overview, now: i64, width: Option<usize>, colour: bool) -> String {
+    let Overview { hosts, apps } = overview;
+    let mut text = String::new();
+    let troubles = troubles(overview, now);
+    if troubles.is_empty() {
+        let what = format!("● all is well: {}, {}", count(hosts.len(), "host"), count(apps.len(), "app"));
+        text += &format!("{}\n", Look::Good.paint(&what, colour));
+    } else {
+        text += &format!("{}\n", Look::Strong.paint("Needs attention", colour));
+        for trouble in troubles {
+            text += &format!("  {}\n", Look::Bad.paint(&trouble, colour));
+        }
+    }
+    if !apps.is_empty() {
+        text += &format!("\n{}", apps::table(apps, now).render(width, colour));
+    }
+    if !hosts.is_empty() {
+        text += &format!("\n{}", host::table(hosts, now).render(width, colour));
+    }
+    text
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// What needs attention, the worst first.
+fn troubles(overview: &Overview, now: i64) -> Vec<String> {
+    let mut said = Vec::new();
+    for host in &overview.hosts {
+        let name = inline(&host.name);
+        match host.state() {
+            HostState::Unreachable => {
+                let why = if host.state_reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", inline(&host.state_reason))
+                };
+                said.push(format!(
+                    "? host {name} unreachable since {}{why}",
+                    relative(host.state_since_usec, now)
+                ));
+            }
+            HostState::Pending => {
+                said.push(format!("◐ host {name} has not joined: hmsctl host token {name}"))
+            }
+            _ => {}
+        }
+    }
+    for app in &overview.apps {
+        let (key, host) = (inline(&app.key), inline(&app.host));
+        match app.state() {
+            AppState::Failed => said.push(format!("▲ app {key} failed on {host}: hmsctl logs --app {key}")),
+            AppState::NotInstalled => {
+                said.push(format!("▲ app {key} has no unit {} on {host}", inline(&app.unit_name)))
+            }
+            AppState::Running => {
+                let unit = app.unit.as_ref();
+                // A young process that was started again before is in a loop, or was a moment ago.
+                let young = unit.is_some_and(|u| u.restarts > 0 && now - u.active_since_usec < 600_000_000);
+                if young {
+                    let restarts = unit.map_or(0, |u| u.restarts);
+                    said.push(format!(
+                        "◐ app {key} on {host} was started again {restarts} times, last less than 10 min ago"
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    for host in &overview.hosts {
+        let live = host.metrics.as_ref().filter(|_| host.state() == HostState::Connected);
+        for disk in live.into_iter().flat_map(|m| &m.filesystems) {
+            let share = host::share(disk.used_bytes, disk.total_bytes);
+            if share >= 0.9 {
+                said.push(format!(
+                    "▲ {} on {} is {} full",
+                    inline(&disk.mount_point),
+                    inline(&host.name),
+                    percent(share)
+                ));
+            }
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use hms_proto::host::v1::{Filesystem, Metrics, Unit};
+
+    use super::*;
+
+    #[test]
+    fn what_needs_attention_is_first() {
+        let now = 7_201_000_000;
+        let host = |name: &str, state: HostState, used: u64| Host {
+            name: name.into(),
+            address: "10.213.0.10:9444".into(),
+            state: state as i32,
+            state_since_usec: 1_000_000,
+            state_reason: "connection refused".into(),
+            metrics: Some(Metrics {
+                filesystems: vec![Filesystem {
+                    mount_point: "/".into(),
+                    total_bytes: 100 << 30,
+                    used_bytes: used << 30,
+                }],
+                ..Metrics::default()
+            }),
+            ..Host::default()
+        };
+        let app = |key: &str, state: AppState, restarts| App {
+            key: key.into(),
+            host: "asterra".into(),
+            state: state as i32,
+            unit: Some(Unit { restarts, active_since_usec: now - 30_000_000, ..Unit::default() }),
+            ..App::default()
+        };
+        let mut overview = Overview {
+            hosts: vec![
+                host("asterra", HostState::Connected, 96),
+                host("borealis", HostState::Unreachable, 99),
+            ],
+            apps: vec![
+                app("cigar", AppState::Running, 4),
+                app("tobacco", AppState::Failed, 0),
+                app("pipe", AppState::Unreachable, 0),
+            ],
+        };
+        insta::assert_snapshot!(render(&overview, now, Some(100), false));
+        overview.hosts = vec![host("asterra", HostState::Connected, 10)];
+        overview.apps = vec![app("cigar", AppState::Running, 0)];
+        insta::assert_snapshot!(render(&overview, now, Some(100), false));
+    }
+}
