@@ -1,8 +1,7 @@
-//! The connection to systemd. There is one while anybody needs it, and none when nobody does: systemd tells every
-//! private connection of every change, which would wake an idle agent.
+//! The connection to systemd. There is one while anybody needs it, and none when nobody does: systemd tells whoever
+//! subscribed of every change, which would wake an idle agent.
 
 use std::{
-    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -17,8 +16,6 @@ use zbus_systemd::systemd1::ManagerProxy;
 use super::unit::name_of_path;
 use crate::internal;
 
-/// systemd's own socket: a fifth of the time per call of the bus, and it works while the bus is down.
-const PRIVATE: &str = "/run/systemd/private";
 /// EnableUnitFiles and Reload may take seconds on a busy host; nothing takes this long.
 const CALL: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
@@ -79,18 +76,10 @@ impl Bus {
 
 impl Session {
     async fn connect() -> zbus::Result<Self> {
-        let (connection, stream) = match private().await {
-            Ok(connected) => connected,
-            Err(error) => {
-                tracing::debug!(%error, "no private connection to systemd, using the bus");
-                public().await?
-            }
-        };
+        let (connection, stream) = connect().await?;
         let manager =
             ManagerProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
-        if connection.is_bus() {
-            manager.subscribe().await?;
-        }
+        manager.subscribe().await?;
         let (sender, _) = broadcast::channel(SIGNALS);
         let signals = sender.downgrade();
         let reader = AbortOnDropHandle::new(tokio::spawn(read(stream, sender)));
@@ -134,18 +123,8 @@ impl Session {
     }
 }
 
-async fn private() -> zbus::Result<(Connection, MessageStream)> {
-    if !Path::new(PRIVATE).exists() {
-        return Err(zbus::Error::Failure(format!("there is no {PRIVATE}")));
-    }
-    let address = format!("unix:path={PRIVATE}");
-    let connection =
-        zbus::connection::Builder::address(address.as_str()).p2p().method_timeout(CALL).build().await?;
-    let stream = MessageStream::from(&connection);
-    Ok((connection, stream))
-}
-
-async fn public() -> zbus::Result<(Connection, MessageStream)> {
+/// The system bus: systemd's own socket would be faster, but there it signs with a name that zbus takes for malformed.
+async fn connect() -> zbus::Result<(Connection, MessageStream)> {
     let connection = zbus::connection::Builder::system().method_timeout(CALL).build().await?;
     let rule =
         zbus::MatchRule::builder().msg_type(Type::Signal).sender("org.freedesktop.systemd1").build()?;
