@@ -78,7 +78,9 @@ async function send(form: HTMLFormElement, submitter: HTMLElement | null): Promi
     state.done();
     if (response.redirected) return location.assign(response.url);
     const content = parse(text);
-    if (!answer(content)) tell(form, gist(content));
+    // A whole page was not made to be put in place: an error page, most likely.
+    const isPage = /^\s*<!doctype/i.test(text);
+    if (isPage || !answer(content)) tell(form, gist(content));
     if (focused && !focused.isConnected) $<HTMLElement>("button, a", document.getElementById(rowOf(form)) ?? document)?.focus();
   } catch {
     state.done();

@@ -57,8 +57,8 @@ export function place(fragment: Fragment): boolean {
     if (fresh) morph(target, fresh, true);
     return true;
   }
-  for (const child of [...content.children]) {
-    const there = child.id ? document.getElementById(child.id) : null;
+  for (const child of content.querySelectorAll(":scope > [id]")) {
+    const there = document.getElementById(child.id);
     if (there) {
       morph(there, child, true);
       child.remove();
@@ -66,7 +66,8 @@ export function place(fragment: Fragment): boolean {
   }
   if (fragment.mode === "append") target.append(content);
   else target.prepend(content);
-  while (fragment.max && target.childElementCount > fragment.max) {
+  const excess = fragment.max ? target.childElementCount - fragment.max : 0;
+  for (let count = 0; count < excess; count += 1) {
     (fragment.mode === "append" ? target.firstElementChild : target.lastElementChild)?.remove();
   }
   return true;

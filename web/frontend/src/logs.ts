@@ -89,13 +89,17 @@ export function startLogs(): void {
   if (!box || !list) return;
   mark(list, 0);
   toEnd();
-  // Rows get their height when they are first laid out, so the end moves once more.
-  requestAnimationFrame(toEnd);
+  // Rows get their true height only when they come into view, so the end moves by itself.
+  new ResizeObserver(() => following && toEnd()).observe(list);
+  let top = box.scrollTop;
   box.addEventListener(
     "scroll",
     () => {
-      following = isAtEnd(box);
-      if (following) missed = 0;
+      if (isAtEnd(box)) {
+        following = true;
+        missed = 0;
+      } else if (box.scrollTop < top) following = false;
+      top = box.scrollTop;
       button();
     },
     { passive: true },
@@ -104,7 +108,6 @@ export function startLogs(): void {
     following = true;
     missed = 0;
     toEnd();
-    requestAnimationFrame(toEnd);
     button();
     box.focus();
   });
