@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub(crate) use caller::{Caller, Source};
 pub(crate) use join::{JoinToken, Shown};
 pub(crate) use login::Attempt;
-pub(crate) use operator::{Terminal, operator};
+pub(crate) use operator::operator;
 pub(crate) use password::{Password, Passwords};
 pub(crate) use record::Record;
 pub(crate) use rest::Tokens;

@@ -106,14 +106,6 @@ impl Auth {
         Ok(Self::caller(&live, Source::Rest, address))
     }
 
-    /// Ends the session of a caller, with all its tokens.
-    pub(crate) async fn rest_logout(&self, caller: &Caller) -> Result<(), Fault> {
-        if let Some(session) = caller.session {
-            db::sessions::revoke(&self.db, caller.id, session, self.clock.now()).await?;
-        }
-        Ok(())
-    }
-
     fn tokens(
         &self,
         user: Uuid,

@@ -6,6 +6,7 @@ use axum::{
 };
 use hms_proto::{
     controller::v1::{App, ListAppsRequest, ListAppsResponse},
+    fault::Fault,
     host::v1::UnitActionRequest,
     names::AppKey,
 };
@@ -36,7 +37,8 @@ pub(super) async fn list(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
 ) -> Result<Json<ListAppsResponse>, Problem> {
-    Ok(Json(state.gate.apps(&caller).list(ListAppsRequest {}).await?.into_inner()))
+    let apps = state.gate.apps(&caller).list(ListAppsRequest {}).await;
+    Ok(Json(apps.map_err(Problem::of(&caller))?.into_inner()))
 }
 
 /// Starts an app, and answers when it is up.
@@ -47,7 +49,7 @@ pub(super) async fn start(
     Bearer(caller): Bearer,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Done>, Problem> {
-    act(&state, &caller, &key?, Verb::Start).await
+    act(&state, &caller, &key?, Verb::Start).await.map(Json).map_err(Problem::of(&caller))
 }
 
 /// Stops an app.
@@ -58,7 +60,7 @@ pub(super) async fn stop(
     Bearer(caller): Bearer,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Done>, Problem> {
-    act(&state, &caller, &key?, Verb::Stop).await
+    act(&state, &caller, &key?, Verb::Stop).await.map(Json).map_err(Problem::of(&caller))
 }
 
 /// Restarts an app, and answers when it is up again.
@@ -69,7 +71,7 @@ pub(super) async fn restart(
     Bearer(caller): Bearer,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Done>, Problem> {
-    act(&state, &caller, &key?, Verb::Restart).await
+    act(&state, &caller, &key?, Verb::Restart).await.map(Json).map_err(Problem::of(&caller))
 }
 
 enum Verb {
@@ -78,7 +80,7 @@ enum Verb {
     Restart,
 }
 
-async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Json<Done>, Problem> {
+async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Done, Fault> {
     let key = AppKey::try_from(key)?;
     let app = grpc::apps::find(&state.fleet, &key)?;
     let mut units = state.gate.units(caller, &grpc::apps::host_of(&app)?);
@@ -88,10 +90,6 @@ async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Js
         Verb::Stop => units.stop(request).await,
         Verb::Restart => units.restart(request).await,
     };
-    let took_ms = done?.into_inner().took_ms;
-    Ok(Json(Done {
-        app: grpc::apps::find(&state.fleet, &key)?,
-        took_ms,
-        request_id: caller.request_id.to_string(),
-    }))
+    let took_ms = done.map_err(|status| Fault::from_status(&status))?.into_inner().took_ms;
+    Ok(Done { app: grpc::apps::find(&state.fleet, &key)?, took_ms, request_id: caller.request_id.to_string() })
 }

@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, State as Shared, rejection::JsonRejection},
+    extract::{ConnectInfo, State as Shared},
     http::{HeaderMap, StatusCode, header},
 };
+use hms_proto::controller::v1::RevokeSessionRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     bearer::Bearer,
+    json::Body,
     problem::{Details, Problem},
 };
 use crate::{auth, state::State};
@@ -63,9 +65,8 @@ pub(super) async fn login(
     Shared(state): Shared<State>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    body: Result<Json<Login>, JsonRejection>,
+    Body(login): Body<Login>,
 ) -> Result<Json<Tokens>, Problem> {
-    let Json(login) = body?;
     let tokens =
         state.auth.rest_login(&login.username, &login.password, address.ip(), agent(&headers)).await?;
     Ok(Json(tokens.into()))
@@ -78,9 +79,8 @@ pub(super) async fn refresh(
     Shared(state): Shared<State>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    body: Result<Json<Refresh>, JsonRejection>,
+    Body(refresh): Body<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    let Json(refresh) = body?;
     let tokens = state.auth.rest_refresh(&refresh.refresh_token, address.ip(), agent(&headers)).await?;
     Ok(Json(tokens.into()))
 }
@@ -92,6 +92,7 @@ pub(super) async fn logout(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
 ) -> Result<StatusCode, Problem> {
-    state.auth.rest_logout(&caller).await?;
+    let id = caller.session.map(|id| id.to_string()).unwrap_or_default();
+    state.gate.sessions(&caller).revoke(RevokeSessionRequest { id }).await.map_err(Problem::of(&caller))?;
     Ok(StatusCode::NO_CONTENT)
 }

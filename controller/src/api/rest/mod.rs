@@ -3,6 +3,7 @@
 mod apps;
 mod auth;
 mod bearer;
+mod json;
 mod logs;
 mod problem;
 
@@ -41,11 +42,13 @@ pub(super) fn router() -> Router<State> {
     let document = serde_json::to_value(&document).unwrap_or_default();
     router
         .route("/api/openapi.json", get(async move || Json(document)))
+        .route("/api", axum::routing::any(nothing_here))
         .route("/api/{*anything}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
 }
 
-fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
+/// The routes, and the document that describes them.
+pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -64,7 +67,7 @@ async fn nothing_here(uri: axum::http::Uri) -> Problem {
 
 async fn wrong_method(method: axum::http::Method) -> Response {
     let fault = Fault::invalid(format!("{method} is not for this resource"));
-    problem::with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED, &fault)
+    problem::with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED, fault.into())
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{PathRejection, QueryRejection},
     response::{IntoResponse, Response},
 };
 use hms_proto::fault::{Fault, FaultKind, UnitFailure};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The body of every answer that is not a success: `application/problem+json`.
 #[derive(Serialize, ToSchema)]
@@ -23,6 +28,8 @@ pub(super) struct Details {
     detail: String,
     /// What to do next.
     hint: String,
+    /// Finds the call in the audit and in the controller's log.
+    request_id: Uuid,
     /// What a unit left behind when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<UnitFailure>,
@@ -30,55 +37,53 @@ pub(super) struct Details {
 
 /// A fault on its way to a REST client.
 #[derive(Debug)]
-pub(super) struct Problem(Fault);
+pub(super) struct Problem {
+    fault: Fault,
+    request_id: Uuid,
+}
+
+impl Problem {
+    /// Of a call whose caller is known: under the id that the call has.
+    pub(super) fn of<F: Into<Self>>(caller: &Caller) -> impl Fn(F) -> Self + use<F> {
+        let request_id = caller.request_id;
+        move |fault| Self { request_id, ..fault.into() }
+    }
+}
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self(fault)
+        Self { fault, request_id: Uuid::now_v7() }
     }
 }
 
 impl From<tonic::Status> for Problem {
     fn from(status: tonic::Status) -> Self {
-        Self(Fault::from_status(&status))
-    }
-}
-
-impl From<hms_proto::names::NameError> for Problem {
-    fn from(error: hms_proto::names::NameError) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(Fault::invalid(rejection.body_text()))
+        Fault::from_status(&status).into()
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self(Fault::invalid(rejection.body_text()))
+        Fault::invalid(rejection.body_text()).into()
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Self(Fault::invalid(rejection.body_text()))
+        Fault::invalid(rejection.body_text()).into()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        with_status(
-            StatusCode::from_u16(self.0.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            &self.0,
-        )
+        let status = StatusCode::from_u16(self.fault.row().http);
+        with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
     }
 }
 
-/// The fault as an answer with this status.
-pub(super) fn with_status(status: StatusCode, fault: &Fault) -> Response {
+/// The problem as an answer with this status.
+pub(super) fn with_status(status: StatusCode, problem: Problem) -> Response {
+    let Problem { fault, request_id } = problem;
     let details = Details {
         r#type: format!(
             "urn:hms:problem:{}",
@@ -88,11 +93,13 @@ pub(super) fn with_status(status: StatusCode, fault: &Fault) -> Response {
         status: status.as_u16(),
         detail: fault.message.clone(),
         hint: fault.next().to_owned(),
+        request_id,
         unit: fault.unit.clone(),
     };
     let mut response = (status, Json(details)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(REQUEST_ID, HeaderValue::from_str(&request_id.to_string()).expect("a UUID is ASCII"));
     match fault.kind() {
         FaultKind::Throttled => drop(headers.insert(header::RETRY_AFTER, fault.retry_after_s.max(1).into())),
         FaultKind::Unavailable => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"))),
@@ -103,4 +110,35 @@ pub(super) fn with_status(status: StatusCode, fault: &Fault) -> Response {
         _ => {}
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use hms_proto::fault::TABLE;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_kind_of_fault_has_its_status_and_tells_what_to_do() {
+        for row in &TABLE {
+            let response = Problem::from(Fault::new(row.kind, "why")).into_response();
+            assert_eq!(response.status().as_u16(), row.http);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+            let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((&body["detail"], &body["hint"]), (&"why".into(), &row.next.into()));
+            assert_eq!(body["request_id"], id);
+            assert!(body.get("unit").is_none());
+        }
+    }
+
+    #[test]
+    fn a_throttled_client_is_told_when_to_come_back() {
+        let fault = Fault { retry_after_s: 31, ..Fault::new(FaultKind::Throttled, "too many") };
+        let response = Problem::from(fault).into_response();
+        assert_eq!(response.status().as_u16(), 429);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "31");
+    }
 }

@@ -1,0 +1,82 @@
+//! JSON bodies, read strictly. What is wrong with one is told without repeating what it says: it may be a password.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use hms_proto::fault::Fault;
+use http::header;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// The body of a request.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if kind != "application/json" {
+            return Err(Fault::invalid("the body must be `application/json`").into());
+        }
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|_| Fault::invalid("the body is larger than 64 KiB, or broke off"))?;
+        Ok(Self(read(&bytes)?))
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let said = error.to_string();
+        // These three name a field, and no value.
+        let names_a_field = ["unknown field", "missing field", "duplicate field"].iter().any(|p| said.starts_with(p));
+        match error.is_data() {
+            true if names_a_field && said.len() < 300 => Fault::invalid(format!("the body is not as it should be: {said}")),
+            true => Fault::invalid(format!("the body has a value that does not fit (line {line}, column {column})")),
+            false => Fault::invalid(format!("the body is not JSON (line {line}, column {column})")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Login {
+        #[expect(dead_code, reason = "only its presence matters")]
+        password: String,
+    }
+
+    /// Security cases 19 and 22.
+    #[test]
+    fn what_does_not_fit_is_refused_and_not_repeated() {
+        let deep = "[".repeat(10_000);
+        for (bad, why) in [
+            (&b"{\"password\": [\"canary\"]}"[..], "does not fit"),
+            (b"{\"password\": 1e400}", "not JSON"),
+            (b"{\"password\": \"canary\", \"password\": \"b\"}", "duplicate field `password`"),
+            (b"{\"password\": \"canary\", \"role\": \"admin\"}", "unknown field `role`"),
+            (b"{}", "missing field `password`"),
+            (b"{\"password\": \"canary", "not JSON"),
+            (b"\xef\xbb\xbf{\"password\": \"canary\"}", "not JSON"),
+            (b"{\"password\": \"\xff\"}", "not JSON"),
+            (b"{\"password\": \"canary\"} x", "not JSON"),
+            (b"", "not JSON"),
+            (b"\"canary\"", "does not fit"),
+            (deep.as_bytes(), "does not fit"),
+        ] {
+            let fault = read::<Login>(bad).unwrap_err();
+            assert!(fault.message.contains(why), "{why}: {}", fault.message);
+            assert!(!fault.message.contains("canary"));
+        }
+        assert!(read::<Login>(b"{\"password\": \"x\"}").is_ok());
+    }
+}
