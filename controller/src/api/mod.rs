@@ -73,3 +73,6 @@ fn headers() -> impl tower::Layer<
         ))
         .into_inner()
 }
+
+#[cfg(test)]
+mod tests;

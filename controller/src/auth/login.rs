@@ -17,7 +17,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) username: &'a str,
     pub(crate) password: &'a Password,
     pub(crate) address: IpAddr,
-    pub(crate) user_agent: &'a str,
     pub(crate) source: Source,
 }
 

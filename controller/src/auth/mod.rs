@@ -59,7 +59,9 @@ impl std::fmt::Debug for Auth {
 impl Auth {
     /// Reads the key for access tokens from the database, or makes it at the first start.
     pub(crate) async fn open(db: &PgPool, pki: &Arc<Authority>) -> Result<Self, Fault> {
-        Self::with(db, pki.sealer(), Clock::real()).await
+        let auth = Self::with(db, pki.sealer(), Clock::real()).await?;
+        tokio::spawn(sessions::tidy(db.clone()));
+        Ok(auth)
     }
 
     async fn with(db: &PgPool, sealer: &Sealer, clock: Clock) -> Result<Self, Fault> {

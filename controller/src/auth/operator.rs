@@ -38,7 +38,7 @@ impl Auth {
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Terminal, Fault> {
-        let attempt = Attempt { username, password, address, user_agent, source: Source::Cli };
+        let attempt = Attempt { username, password, address, source: Source::Cli };
         self.enter(attempt, async |user| {
             let now = self.clock.now();
             let issued = pki.issue_operator(csr, user.id, user.role(), now)?;

@@ -46,7 +46,7 @@ impl Auth {
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Tokens, Fault> {
-        let attempt = Attempt { username, password, address, user_agent, source: Source::Rest };
+        let attempt = Attempt { username, password, address, source: Source::Rest };
         self.enter(attempt, async |user| {
             let (now, first) = (self.clock.now(), Signer::first_refresh());
             let session = NewSession {

@@ -31,8 +31,23 @@ impl Auth {
         Ok(sessions.iter().find(|s| s.current).map_or(0, |s| s.expires_usec))
     }
 
-    /// Forgets sessions that ended long ago, now and then.
-    pub(crate) async fn tidy(&self) -> Result<u64, Fault> {
-        Ok(db::sessions::forget_old(&self.db, self.clock.now()).await?)
+    /// Whether the session that the caller came with still lives. Does not count as its use: for streams that are open.
+    #[expect(dead_code, reason = "for streams over gRPC; those of the browser ask `web_peek`")]
+    pub(crate) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
+        let Some(session) = caller.session else { return Ok(false) };
+        Ok(db::sessions::lives(&self.db, session, self.clock.now(), IDLE).await?)
+    }
+}
+
+/// Forgets sessions that ended more than a month ago, once an hour.
+pub(super) async fn tidy(db: sqlx::PgPool) {
+    let mut hour = tokio::time::interval(std::time::Duration::from_secs(3600));
+    loop {
+        hour.tick().await;
+        match db::sessions::forget_old(&db, chrono::Utc::now()).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(sessions, "forgot old sessions"),
+            Err(error) => tracing::warn!(%error, "cannot forget old sessions"),
+        }
     }
 }

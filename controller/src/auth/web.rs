@@ -58,7 +58,7 @@ impl Auth {
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Token, Fault> {
-        let attempt = Attempt { username, password, address, user_agent, source: Source::Web };
+        let attempt = Attempt { username, password, address, source: Source::Web };
         self.enter(attempt, async |user| {
             let token = Token(new_secret());
             let now = self.clock.now();

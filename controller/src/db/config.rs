@@ -10,15 +10,13 @@ use super::Result;
 pub(crate) struct Config {
     /// The installation, as certificates and tokens name it.
     pub(crate) install_id: Uuid,
-    pub(crate) subdomain: Option<String>,
-    pub(crate) domain: Option<String>,
     /// Key that signs access tokens, sealed.
     pub(crate) jwt_secret: Option<String>,
 }
 
 /// Reads it.
 pub(crate) async fn get(db: impl PgExecutor<'_>) -> Result<Config> {
-    Ok(sqlx::query_as("SELECT install_id, subdomain, domain, jwt_secret FROM hms_config")
+    Ok(sqlx::query_as("SELECT install_id, jwt_secret FROM hms_config")
         .fetch_one(db)
         .await?)
 }

@@ -14,7 +14,6 @@ pub(crate) struct Host {
     pub(crate) name: String,
     /// Where its agent listens, as `host:port`.
     pub(crate) address: String,
-    pub(crate) created_at: DateTime<Utc>,
     /// When its agent joined first.
     pub(crate) joined_at: Option<DateTime<Utc>>,
     /// Of its newest certificate, lower-case hex.

@@ -69,11 +69,6 @@ fn passes_by_itself(code: &str) -> bool {
     matches!(code.get(..2), Some("08" | "53" | "57")) || code == "55P03"
 }
 
-/// Whether the database is not there for now, and may come back.
-pub(crate) fn is_away(error: &Error) -> bool {
-    matches!(error, Error::Unavailable(_))
-}
-
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {

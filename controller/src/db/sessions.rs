@@ -47,7 +47,6 @@ pub(crate) struct Live {
     pub(crate) username: String,
     role: String,
     pub(crate) last_seen_at: DateTime<Utc>,
-    pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl Live {
@@ -117,7 +116,7 @@ pub(crate) async fn begin(db: impl PgExecutor<'_>, new: &NewSession<'_>) -> Resu
 macro_rules! live_where {
     ($condition:literal) => {
         concat!(
-            "SELECT s.id, s.user_id, u.username, u.role, s.last_seen_at, s.expires_at
+            "SELECT s.id, s.user_id, u.username, u.role, s.last_seen_at
             FROM sessions s JOIN users u ON u.id = s.user_id
             WHERE s.revoked_at IS NULL AND u.disabled_at IS NULL AND s.expires_at > $2 AND ",
             $condition

@@ -17,7 +17,7 @@ use axum::{
     extract::Path,
     http::{HeaderMap, header},
     response::{Html, IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use hms_web::{
     Frame, Template,
@@ -29,22 +29,28 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 
 pub(super) use problem::{Problem, nothing_here};
 
-/// Routes of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
+/// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 13] {
+    [
+        ("/", get(dashboard::show)),
+        ("/events", get(events::stream)),
+        ("/logs", get(logs::show)),
+        ("/apps/{key}/{verb}", post(apps::act)),
+        ("/hosts", get(hosts::show).post(hosts::add)),
+        ("/hosts/{name}/token", post(hosts::token)),
+        ("/hosts/{name}/remove", post(hosts::remove)),
+        ("/audit", get(audit::show)),
+        ("/settings", get(settings::show)),
+        ("/settings/sessions/{id}/revoke", post(settings::revoke)),
+        ("/login", get(login::show).post(login::enter)),
+        ("/logout", post(login::leave)),
+        ("/static/{*path}", get(asset)),
+    ]
+}
+
+/// The pages.
 pub(super) fn router() -> Router<State> {
-    Router::new()
-        .route("/", get(dashboard::show))
-        .route("/events", get(events::stream))
-        .route("/logs", get(logs::show))
-        .route("/apps/{key}/{verb}", post(apps::act))
-        .route("/hosts", get(hosts::show).post(hosts::add))
-        .route("/hosts/{name}/token", post(hosts::token))
-        .route("/hosts/{name}/remove", post(hosts::remove))
-        .route("/audit", get(audit::show))
-        .route("/settings", get(settings::show))
-        .route("/settings/sessions/{id}/revoke", post(settings::revoke))
-        .route("/login", get(login::show).post(login::enter))
-        .route("/logout", post(login::leave))
-        .route("/static/{*path}", get(asset))
+    routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
 }
 
 /// A page, whole.
