@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
-    commands::{apps, audit, completion, context, facts, host, login, logs, sessions, status, units},
+    commands::{apps, audit, completion, context, facts, host, login, logout, logs, sessions, status, units},
     complete,
 };
 
@@ -75,6 +75,7 @@ pub(crate) enum Format {
     Table,
     /// For programs; of logs: one entry a line
     Json,
+    /// For programs and people
     Yaml,
     /// Logs only: time, program and message
     Short,
@@ -86,7 +87,7 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Login(login::Login),
-    Logout(login::Logout),
+    Logout(logout::Logout),
     Whoami(sessions::WhoAmI),
     Context(context::Contexts),
     Status(status::Status),

@@ -130,7 +130,7 @@ impl Store {
         }
         match fs::remove_dir_all(self.folder_of(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::local(format!("cannot delete the key of {name}: {error}")));
+                Err(Failure::local(format!("cannot delete the key of {name}: {error}")))
             }
             _ => self.save_config(&config),
         }

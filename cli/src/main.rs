@@ -102,8 +102,18 @@ mod tests {
         let mut told = first.to_owned();
         for part in format!("login{rest}").split("\n══ ") {
             let own = part.split_once("\nGlobal options:").map_or(part, |(own, _)| own);
-            let examples =
-                part.split_once("\nExamples:").map_or(String::new(), |(_, e)| format!("\nExamples:{e}"));
+            let examples = part
+                .find(
+                    "
+Example",
+                )
+                .map_or("", |at| &part[at..]);
+            let own = own
+                .split_once(
+                    "
+Example",
+                )
+                .map_or(own, |(own, _)| own);
             told += &format!("\n══ {}\n{}", own.trim_end(), examples.trim_end());
         }
         insta::assert_snapshot!(told);

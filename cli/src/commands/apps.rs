@@ -162,7 +162,7 @@ async fn list(session: &Session) -> Result<()> {
 
 /// Apps as a table.
 pub(crate) fn table(apps: &[App], now: i64) -> Table {
-    let mut table = Table::new(&["APP", "STATE", "HOST", ">UPTIME", ">MEMORY", ">CPU", ">RESTARTS"]);
+    let mut table = Table::new(&["APP", "!STATE", "HOST", ">UPTIME", ">MEMORY", ">CPU", ">RESTARTS"]);
     for app in apps {
         let lives = app.state() == AppState::Running;
         let since = app.unit.as_ref().map_or(0, |u| u.active_since_usec);

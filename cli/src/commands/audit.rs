@@ -92,7 +92,7 @@ impl Audit {
 
 /// Records as a table.
 fn table(records: &[AuditRecord], now: i64) -> Table {
-    let mut table = Table::new(&["WHEN", "WHO", "VIA", "WHAT", "TARGET", "HOST", "OUTCOME", ">TOOK", "WHY"]);
+    let mut table = Table::new(&["WHEN", "WHO", "VIA", "WHAT", "TARGET", "HOST", "!OUTCOME", ">TOOK", "WHY"]);
     for record in records {
         // `/hms.host.v1.UnitService/Restart` is long, and the package says nothing to people.
         let method = record.method.rsplit_once('.').map_or(record.method.as_str(), |(_, last)| last);

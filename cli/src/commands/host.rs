@@ -133,7 +133,7 @@ async fn list(session: &Session) -> Result<()> {
 /// Hosts as a table.
 pub(crate) fn table(hosts: &[Host], now: i64) -> Table {
     let mut table =
-        Table::new(&["HOST", "STATE", "SINCE", ">LOAD", ">CPU", ">MEMORY", ">DISK", "ADDRESS", "AGENT"]);
+        Table::new(&["HOST", "!STATE", "SINCE", ">LOAD", ">CPU", ">MEMORY", ">DISK", "ADDRESS", "AGENT"]);
     for host in hosts {
         let live = host.metrics.as_ref().filter(|_| host.state() == HostState::Connected);
         let dash = || Cell::new("–", Look::Faint);

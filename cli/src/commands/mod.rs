@@ -8,6 +8,7 @@ pub(crate) mod context;
 pub(crate) mod facts;
 pub(crate) mod host;
 pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod sessions;
 pub(crate) mod status;

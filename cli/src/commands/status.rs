@@ -70,63 +70,56 @@ fn count(n: usize, what: &str) -> String {
 
 /// What needs attention, the worst first.
 fn troubles(overview: &Overview, now: i64) -> Vec<String> {
-    let mut said = Vec::new();
-    for host in &overview.hosts {
-        let name = inline(&host.name);
-        match host.state() {
-            HostState::Unreachable => {
-                let why = if host.state_reason.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", inline(&host.state_reason))
-                };
-                said.push(format!(
-                    "? host {name} unreachable since {}{why}",
-                    relative(host.state_since_usec, now)
-                ));
-            }
-            HostState::Pending => {
-                said.push(format!("◐ host {name} has not joined: hmsctl host token {name}"))
-            }
-            _ => {}
+    let hosts = overview.hosts.iter().filter_map(|host| of_host(host, now));
+    let apps = overview.apps.iter().filter_map(|app| of_app(app, now));
+    hosts.chain(apps).chain(overview.hosts.iter().flat_map(of_disks)).collect()
+}
+
+fn of_host(host: &Host, now: i64) -> Option<String> {
+    let name = inline(&host.name);
+    match host.state() {
+        HostState::Unreachable => {
+            let since = relative(host.state_since_usec, now);
+            let why = match host.state_reason.as_str() {
+                "" => String::new(),
+                why => format!(": {}", inline(why)),
+            };
+            Some(format!("? host {name} unreachable since {since}{why}"))
         }
+        HostState::Pending => Some(format!("◐ host {name} has not joined: hmsctl host token {name}")),
+        _ => None,
     }
-    for app in &overview.apps {
-        let (key, host) = (inline(&app.key), inline(&app.host));
-        match app.state() {
-            AppState::Failed => said.push(format!("▲ app {key} failed on {host}: hmsctl logs --app {key}")),
-            AppState::NotInstalled => {
-                said.push(format!("▲ app {key} has no unit {} on {host}", inline(&app.unit_name)))
-            }
-            AppState::Running => {
-                let unit = app.unit.as_ref();
-                // A young process that was started again before is in a loop, or was a moment ago.
-                let young = unit.is_some_and(|u| u.restarts > 0 && now - u.active_since_usec < 600_000_000);
-                if young {
-                    let restarts = unit.map_or(0, |u| u.restarts);
-                    said.push(format!(
-                        "◐ app {key} on {host} was started again {restarts} times, last less than 10 min ago"
-                    ));
-                }
-            }
-            _ => {}
+}
+
+/// A young process that was started again before is in a loop, or was a moment ago.
+const YOUNG_USEC: i64 = 600_000_000;
+
+fn of_app(app: &App, now: i64) -> Option<String> {
+    let (key, host) = (inline(&app.key), inline(&app.host));
+    match app.state() {
+        AppState::Failed => Some(format!("▲ app {key} failed on {host}: hmsctl logs --app {key}")),
+        AppState::NotInstalled => {
+            Some(format!("▲ app {key} has no unit {} on {host}", inline(&app.unit_name)))
         }
-    }
-    for host in &overview.hosts {
-        let live = host.metrics.as_ref().filter(|_| host.state() == HostState::Connected);
-        for disk in live.into_iter().flat_map(|m| &m.filesystems) {
-            let share = host::share(disk.used_bytes, disk.total_bytes);
-            if share >= 0.9 {
-                said.push(format!(
-                    "▲ {} on {} is {} full",
-                    inline(&disk.mount_point),
-                    inline(&host.name),
-                    percent(share)
-                ));
-            }
+        AppState::Running => {
+            let unit = app.unit.as_ref()?;
+            let looping = unit.restarts > 0 && now - unit.active_since_usec < YOUNG_USEC;
+            let times = count(unit.restarts as usize, "time");
+            looping.then(|| format!("◐ app {key} on {host} was started again {times}, just now"))
         }
+        _ => None,
     }
-    said
+}
+
+fn of_disks(host: &Host) -> Vec<String> {
+    let live = host.metrics.as_ref().filter(|_| host.state() == HostState::Connected);
+    let disks = live.into_iter().flat_map(|m| &m.filesystems);
+    let shares = disks.map(|d| (d, host::share(d.used_bytes, d.total_bytes)));
+    let full = shares.filter(|(_, share)| *share >= 0.9);
+    full.map(|(d, s)| {
+        format!("▲ {} on {} is {} full", inline(&d.mount_point), inline(&host.name), percent(s))
+    })
+    .collect()
 }
 
 #[cfg(test)]

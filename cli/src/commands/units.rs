@@ -131,7 +131,7 @@ async fn list(session: &Session, host: Option<&HostName>, patterns: &[String]) -
 }
 
 fn table(units: &[Unit], now: i64) -> Table {
-    let mut table = Table::new(&["UNIT", "STATE", "SUB", ">FOR", ">PID", "DESCRIPTION"]);
+    let mut table = Table::new(&["UNIT", "!STATE", "SUB", ">FOR", ">PID", "DESCRIPTION"]);
     for unit in units {
         let lives = unit.active_state == "active" && unit.active_since_usec > 0;
         let dash = || Cell::new("–", Look::Faint);

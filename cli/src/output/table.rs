@@ -55,7 +55,7 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// A table. Columns whose heading begins with `>` are aligned to the right.
+/// A table. A heading that begins with `>` aligns its column to the right; with `!`, it is the last to be cut.
 #[derive(Debug)]
 pub(crate) struct Table {
     heads: Vec<&'static str>,
@@ -85,7 +85,7 @@ impl Table {
     pub(crate) fn render(&self, width: Option<usize>, colour: bool) -> String {
         let widths = self.fitted(width);
         let heads: Vec<Cell> =
-            self.heads.iter().map(|h| Cell::new(h.trim_start_matches('>'), Look::Faint)).collect();
+            self.heads.iter().map(|h| Cell::new(h.trim_start_matches(['>', '!']), Look::Faint)).collect();
         let lines = std::iter::once(&heads).chain(&self.rows);
         lines.map(|cells| self.line(cells, &widths, colour) + "\n").collect()
     }
@@ -111,21 +111,31 @@ impl Table {
 
     /// Widths of the columns: as the text needs them; where that is too much, the widest ones give way.
     fn fitted(&self, width: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.heads.iter().map(|h| h.trim_start_matches('>').width()).collect();
+        let mut widths: Vec<usize> =
+            self.heads.iter().map(|h| h.trim_start_matches(['>', '!']).width()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.width());
             }
         }
         let Some(room) = width else { return widths };
-        let gaps = GAP * widths.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > room {
-            match widths.iter_mut().max() {
-                Some(widest) if *widest > NARROWEST => *widest -= 1,
-                _ => break,
-            }
-        }
+        let room = room.saturating_sub(GAP * widths.len().saturating_sub(1));
+        let is_state = |i: usize| self.heads[i].starts_with('!');
+        shrink(&mut widths, room, NARROWEST, |i| !is_state(i));
+        shrink(&mut widths, room, NARROWEST / 2, |i| !is_state(i));
+        shrink(&mut widths, room, NARROWEST, |_| true);
         widths
+    }
+}
+
+/// Takes from the widest columns until they fit, but leaves each so much.
+fn shrink(widths: &mut [usize], room: usize, least: usize, may: impl Fn(usize) -> bool) {
+    while widths.iter().sum::<usize>() > room {
+        let columns = widths.iter_mut().enumerate().filter(|(i, width)| may(*i) && **width > least);
+        match columns.max_by_key(|(_, width)| **width) {
+            Some((_, widest)) => *widest -= 1,
+            None => return,
+        }
     }
 }
 
