@@ -7,6 +7,8 @@ import { clock, now, setClock } from "./time";
 /** Two and a half heartbeats. */
 const STALE_AFTER = 25_000;
 const LONGEST_WAIT = 30_000;
+/** A stream that lived so long was not refused. */
+const SETTLED = 3000;
 
 type State = "live" | "reconnecting" | "stale";
 
@@ -14,6 +16,7 @@ class Stream {
   #source: EventSource | undefined;
   #cursor = "";
   #heard = now();
+  #opened = now();
   #waits = 0;
   #retry: number | undefined;
   #refused = "";
@@ -28,6 +31,7 @@ class Stream {
 
   #open(): void {
     this.#retry = undefined;
+    this.#opened = now();
     this.#source?.close();
     const url = new URL(this.base, location.href);
     if (this.#cursor) url.searchParams.set("after", this.#cursor);
@@ -59,7 +63,6 @@ class Stream {
       this.#refused = (JSON.parse(data) as { message: string }).message;
       this.#again();
     });
-    source.addEventListener("open", () => this.#hear("open"));
     // A browser tries again after a broken connection, but never after an answer that is not 200, and it does not tell
     // which it was: so every attempt is our own.
     source.addEventListener("error", () => this.#again());
@@ -67,12 +70,16 @@ class Stream {
 
   #hear(name: string): void {
     this.#heard = now();
-    if (name !== "refused") {
-      this.#refused = "";
-      this.#waits = 0;
-      this.#show("live", "Live");
-    }
+    // A stream that is refused begins with a beat, too: only what it is for, or time, shows that it is served.
+    if (name !== "beat" && name !== "refused") this.#settle();
+    if (!this.#refused) this.#show("live", "Live");
     if (name === "fragment" || name === "log") pulse();
+  }
+
+  #settle(): void {
+    this.#refused = "";
+    this.#waits = 0;
+    this.#show("live", "Live");
   }
 
   #again(wait = Math.min(LONGEST_WAIT, 1000 * 2 ** this.#waits) * (0.75 + Math.random() / 2)): void {
@@ -84,12 +91,15 @@ class Stream {
   }
 
   #look(): void {
+    const open = this.#retry === undefined;
+    const heardNow = this.#heard > this.#opened && now() - this.#heard < STALE_AFTER;
+    if (open && heardNow && now() - this.#opened > SETTLED && (this.#refused || this.#waits)) this.#settle();
     if (this.#refused) this.#show("reconnecting", this.#refused);
     else if (now() - this.#heard > STALE_AFTER) {
       this.#show("stale", `Stale since ${clock(this.#heard)} UTC`);
       // Silence without an error: the connection is half open.
-      if (this.#retry === undefined) this.#again();
-    } else if (this.#retry !== undefined) this.#show("reconnecting", "Reconnecting");
+      if (open && now() - this.#opened > STALE_AFTER) this.#again();
+    } else if (!open) this.#show("reconnecting", "Reconnecting");
   }
 
   #show(state: State, words: string): void {
@@ -97,7 +107,9 @@ class Stream {
     const word = mark && $("[data-live-word]", mark);
     if (!mark || !word) return;
     mark.dataset["state"] = state;
-    if (word.textContent !== words) word.textContent = words;
+    if (word.textContent === words) return;
+    word.textContent = words;
+    mark.title = words;
   }
 
   #reshaping = false;

@@ -1,6 +1,6 @@
 //! `/`: what is the state, what changed, what can I do.
 
-use crate::frame::{PaletteEntry, Place, Role};
+use crate::frame::{Notice, PaletteEntry, Place, Role, SAMPLE_NOW_US, Tone};
 use crate::parts::{
     ActionOutcome, Activity, ActivityList, AppRow, AppState, Attention, HostCard, HostState, Sparkline,
 };
@@ -68,7 +68,7 @@ impl DashboardPage {
             ..AppRow::sample_in("humidor", "asterra", AppState::Starting)
         };
         let far = AppRow {
-            seen_us: Some(crate::frame::SAMPLE_NOW_US - 130_000_000),
+            seen_us: Some(SAMPLE_NOW_US - 130_000_000),
             ..AppRow::sample_in("lounge", "borealis", AppState::Unreachable)
         };
         let stopped = AppRow::sample_in("pipe", "asterra", AppState::Stopped);
@@ -95,6 +95,18 @@ impl DashboardPage {
         page.frame.view.role = Role::Viewer;
         page.frame.username = "vera".into();
         page.frame.palette.retain(|entry| matches!(entry, PaletteEntry::Go { .. }));
+        page
+    }
+
+    /// The database is down, and something was refused because of it.
+    pub fn sample_stale() -> Self {
+        let mut page = Self::sample();
+        page.frame.stale_since_us = Some(SAMPLE_NOW_US - 95_000_000);
+        page.frame.notice = Some(Notice {
+            tone: Tone::Bad,
+            message: "cigar was not restarted: the database does not answer.".into(),
+            hint: "Try again in a moment.".into(),
+        });
         page
     }
 

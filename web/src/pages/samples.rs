@@ -19,6 +19,7 @@ pub fn samples() -> Vec<(&'static str, String)> {
         ("dashboard-failing", html(&DashboardPage::sample_failing())),
         ("dashboard-empty", html(&DashboardPage::sample_empty())),
         ("dashboard-viewer", html(&DashboardPage::sample_viewer())),
+        ("dashboard-stale", html(&DashboardPage::sample_stale())),
         ("dashboard-hostile", html(&DashboardPage::sample_hostile())),
         ("logs", html(&LogsPage::sample())),
         ("logs-unasked", html(&LogsPage::sample_unasked())),
