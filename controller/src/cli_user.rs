@@ -4,7 +4,12 @@ use std::io::{self, Read as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use hms_proto::{Role, access::role_word, names::UserName};
+use hms_proto::{
+    Role,
+    access::role_word,
+    fault::{Fault, FaultKind},
+    names::UserName,
+};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -22,42 +27,123 @@ pub(crate) async fn user(database: &str, command: UserCommand) -> anyhow::Result
     db::migrate(&db).await.context("cannot use the database")?;
     match command {
         UserCommand::Add { name, role, generate } => {
-            let text = if generate { generated() } else { read_password()? };
-            add(&db, &name, role, Password::new(text.clone())).await?;
-            let mut out = io::stdout().lock();
-            if generate {
-                writeln!(out, "{text}")?;
-            }
+            let password = ask_password(generate)?;
+            change(&db, &name, &Change::Add(role, &password)).await?;
+            password.show_generated()?;
             eprintln!("Added {name} ({}).", role_word(role));
-            Ok(())
+        }
+        UserCommand::Password { name, generate } => {
+            let password = ask_password(generate)?;
+            change(&db, &name, &Change::Password(&password)).await?;
+            password.show_generated()?;
+            eprintln!("{name} has a new password; all sessions of {name} ended.");
+        }
+        UserCommand::Role { name, role } => {
+            change(&db, &name, &Change::Role(role)).await?;
+            eprintln!("{name} is {} now.", role_word(role));
+        }
+        UserCommand::Disable { name } => {
+            change(&db, &name, &Change::Disabled(true)).await?;
+            eprintln!("{name} is locked; all sessions of {name} ended.");
+        }
+        UserCommand::Enable { name } => {
+            change(&db, &name, &Change::Disabled(false)).await?;
+            eprintln!("{name} may log in again.");
+        }
+        UserCommand::List => list(&db).await?,
+    }
+    Ok(())
+}
+
+async fn list(db: &PgPool) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    for user in db::users::list(db).await? {
+        let state = if user.disabled_at.is_some() { "locked" } else { "" };
+        writeln!(out, "{:<24} {:<9} {state}", user.username, role_word(user.role()))?;
+    }
+    Ok(())
+}
+
+enum Change<'a> {
+    Add(Role, &'a Typed),
+    Password(&'a Typed),
+    Role(Role),
+    Disabled(bool),
+}
+
+impl Change<'_> {
+    /// As the audit has it.
+    fn described(&self, name: &UserName) -> (&'static str, serde_json::Value) {
+        let name = name.as_str();
+        match self {
+            Self::Add(role, _) => ("add", serde_json::json!({ "name": name, "role": role_word(*role) })),
+            Self::Password(_) => ("password", serde_json::json!({ "name": name })),
+            Self::Role(role) => ("role", serde_json::json!({ "name": name, "role": role_word(*role) })),
+            Self::Disabled(true) => ("disable", serde_json::json!({ "name": name })),
+            Self::Disabled(false) => ("enable", serde_json::json!({ "name": name })),
         }
     }
 }
 
-/// Adds an account, audited like every other change.
-async fn add(db: &PgPool, name: &UserName, role: Role, password: Password) -> anyhow::Result<()> {
-    password.check_new(name.as_str())?;
-    let hash = Passwords::new().await?.hash(&password).await?;
+/// Changes an account, audited like every other change.
+async fn change(db: &PgPool, name: &UserName, change: &Change<'_>) -> Result<(), Fault> {
+    let (verb, params) = change.described(name);
     let intent = Intent {
         request_id: Uuid::now_v7(),
         actor: "(console)".into(),
         user_id: None,
         source: Source::System,
         address: None,
-        method: "hms-controller user add".into(),
+        method: format!("hms-controller user {verb}"),
         host: String::new(),
         target: name.to_string(),
-        params: serde_json::json!({ "name": name.as_str(), "role": role_word(role) }),
+        params,
     };
     let record = Record::open(db, &intent).await?;
-    let added = db::users::add(db, name.as_str(), role, &hash).await.map_err(Into::into);
-    if let Err(fault) = record.close(db, added).await {
-        match fault.kind() {
-            hms_proto::fault::FaultKind::Conflict => bail!("there is a user `{name}` already"),
-            _ => return Err(fault.into()),
+    record.close(db, perform(db, name.as_str(), change).await).await
+}
+
+async fn perform(db: &PgPool, name: &str, change: &Change<'_>) -> Result<(), Fault> {
+    let found = match change {
+        Change::Add(role, password) => {
+            let hash = password.hash(name).await?;
+            let added = db::users::add(db, name, *role, &hash).await;
+            return match added {
+                Err(db::Error::Conflict) => {
+                    Err(Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")))
+                }
+                added => Ok(added.map(drop)?),
+            };
         }
+        Change::Password(password) => db::users::set_password(db, name, &password.hash(name).await?).await?,
+        Change::Role(role) => db::users::set_role(db, name, *role).await?,
+        Change::Disabled(disabled) => db::users::set_disabled(db, name, *disabled).await?,
+    };
+    if found { Ok(()) } else { Err(Fault::not_found("user", name)) }
+}
+
+/// A password that was typed, or made.
+struct Typed {
+    text: Zeroizing<String>,
+    is_generated: bool,
+}
+
+impl Typed {
+    async fn hash(&self, name: &str) -> Result<String, Fault> {
+        let password = Password::new(self.text.to_string());
+        password.check_new(name)?;
+        Passwords::new().await?.hash(&password).await
     }
-    Ok(())
+
+    /// Only after it was set, and on standard output alone.
+    fn show_generated(&self) -> io::Result<()> {
+        if self.is_generated { writeln!(io::stdout().lock(), "{}", self.text.as_str()) } else { Ok(()) }
+    }
+}
+
+fn ask_password(generate: bool) -> anyhow::Result<Typed> {
+    let text = if generate { generated() } else { read_password()? };
+    Ok(Typed { text: Zeroizing::new(text), is_generated: generate })
 }
 
 /// 144 random bits: 24 characters that go through any terminal.
@@ -107,20 +193,38 @@ mod tests {
 
     type Test = Result<(), Box<dyn std::error::Error>>;
 
+    fn typed(text: &str) -> Typed {
+        Typed { text: Zeroizing::new(text.into()), is_generated: false }
+    }
+
     #[sqlx::test(migrations = "../migrations")]
-    async fn an_account_is_added_once_with_a_good_password_and_a_record(pool: PgPool) -> Test {
-        let name = UserName::try_from("ada")?;
-        let short = add(&pool, &name, Role::Admin, Password::new("short".into())).await.unwrap_err();
-        assert!(short.to_string().contains("at least 15"), "{short}");
-        let text = generated();
-        add(&pool, &name, Role::Admin, Password::new(text.clone())).await?;
-        let twice = add(&pool, &name, Role::Viewer, Password::new(text.clone())).await.unwrap_err();
-        assert_eq!(twice.to_string(), "there is a user `ada` already");
+    async fn accounts_are_changed_with_good_passwords_and_a_record(pool: PgPool) -> Test {
+        let (ada, bob) = (UserName::try_from("ada")?, UserName::try_from("bob")?);
+        let good = typed(&generated());
+        let why =
+            async |name, to: Change<'_>| change(&pool, name, &to).await.err().map(|fault| fault.message);
+        assert!(why(&ada, Change::Add(Role::Admin, &typed("short"))).await.unwrap().contains("at least 15"));
+        assert_eq!(why(&ada, Change::Add(Role::Admin, &good)).await, None);
+        assert_eq!(
+            why(&ada, Change::Add(Role::Viewer, &good)).await.unwrap(),
+            "there is a user `ada` already"
+        );
+        assert_eq!(why(&bob, Change::Disabled(true)).await.unwrap(), "there is no user named `bob`");
         let user = db::users::get_by_name(&pool, "ada").await?.unwrap();
         assert_eq!(user.role(), Role::Admin);
-        assert!(Passwords::new().await?.fits(&Password::new(text), Some(&user.password_hash)).await?);
-        let outcomes: Vec<_> = db::audit::recent(&pool, 9).await?.into_iter().map(|r| r.outcome).collect();
-        assert_eq!(outcomes, ["failed", "ok"]);
+        let password = Password::new(good.text.to_string());
+        assert!(Passwords::new().await?.fits(&password, Some(&user.password_hash)).await?);
+        assert_eq!(why(&ada, Change::Role(Role::Viewer)).await, None);
+        assert_eq!(why(&ada, Change::Password(&typed("another rather fine one"))).await, None);
+        assert_eq!(why(&ada, Change::Disabled(true)).await, None);
+        let user = db::users::get_by_name(&pool, "ada").await?.unwrap();
+        assert!(user.disabled_at.is_some() && user.role() == Role::Viewer);
+        assert!(!Passwords::new().await?.fits(&password, Some(&user.password_hash)).await?);
+        let records = db::audit::recent(&pool, 9).await?;
+        let outcomes: Vec<_> = records.iter().map(|r| r.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["ok", "ok", "ok", "failed", "failed", "ok", "failed"]);
+        let text = format!("{records:?}");
+        assert!(!text.contains("fine one") && !text.contains(good.text.as_str()), "{text}");
         Ok(())
     }
 

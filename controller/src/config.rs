@@ -69,6 +69,26 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         generate: bool,
     },
+    /// Lists the accounts.
+    List,
+    /// Gives an account a new password, read from standard input. Its sessions end.
+    Password {
+        name: UserName,
+        /// Make a password and print it, once.
+        #[arg(long)]
+        generate: bool,
+    },
+    /// Changes what an account may do, from its next request on.
+    Role {
+        name: UserName,
+        /// viewer, operator or admin.
+        #[arg(value_parser = role)]
+        role: Role,
+    },
+    /// Locks an account. Its sessions end.
+    Disable { name: UserName },
+    /// Unlocks an account.
+    Enable { name: UserName },
 }
 
 fn role(word: &str) -> Result<Role, String> {

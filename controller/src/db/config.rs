@@ -16,9 +16,7 @@ pub(crate) struct Config {
 
 /// Reads it.
 pub(crate) async fn get(db: impl PgExecutor<'_>) -> Result<Config> {
-    Ok(sqlx::query_as("SELECT install_id, jwt_secret FROM hms_config")
-        .fetch_one(db)
-        .await?)
+    Ok(sqlx::query_as("SELECT install_id, jwt_secret FROM hms_config").fetch_one(db).await?)
 }
 
 /// Keeps the key for access tokens unless there is one, and returns the one that is kept.

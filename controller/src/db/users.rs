@@ -14,7 +14,6 @@ pub(crate) struct User {
     pub(crate) username: String,
     role: String,
     pub(crate) password_hash: String,
-    pub(crate) created_at: DateTime<Utc>,
     pub(crate) disabled_at: Option<DateTime<Utc>>,
 }
 

@@ -91,5 +91,9 @@ async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Do
         Verb::Restart => units.restart(request).await,
     };
     let took_ms = done.map_err(|status| Fault::from_status(&status))?.into_inner().took_ms;
-    Ok(Done { app: grpc::apps::find(&state.fleet, &key)?, took_ms, request_id: caller.request_id.to_string() })
+    Ok(Done {
+        app: grpc::apps::find(&state.fleet, &key)?,
+        took_ms,
+        request_id: caller.request_id.to_string(),
+    })
 }

@@ -17,7 +17,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if kind != "application/json" {
             return Err(Fault::invalid("the body must be `application/json`").into());
@@ -33,10 +34,15 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         let (line, column) = (error.line(), error.column());
         let said = error.to_string();
         // These three name a field, and no value.
-        let names_a_field = ["unknown field", "missing field", "duplicate field"].iter().any(|p| said.starts_with(p));
+        let names_a_field =
+            ["unknown field", "missing field", "duplicate field"].iter().any(|p| said.starts_with(p));
         match error.is_data() {
-            true if names_a_field && said.len() < 300 => Fault::invalid(format!("the body is not as it should be: {said}")),
-            true => Fault::invalid(format!("the body has a value that does not fit (line {line}, column {column})")),
+            true if names_a_field && said.len() < 300 => {
+                Fault::invalid(format!("the body is not as it should be: {said}"))
+            }
+            true => Fault::invalid(format!(
+                "the body has a value that does not fit (line {line}, column {column})"
+            )),
             false => Fault::invalid(format!("the body is not JSON (line {line}, column {column})")),
         }
     })
