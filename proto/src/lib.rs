@@ -13,8 +13,8 @@
 #[expect(
     missing_docs,
     unreachable_pub,
+    clippy::allow_attributes_without_reason,
     clippy::derive_partial_eq_without_eq,
-    clippy::large_enum_variant,
     reason = "generated code"
 )]
 mod contract {

@@ -206,9 +206,12 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
+/// Whether a certificate (DER) is the pinned root.
+type IsPinned = dyn Fn(&[u8]) -> bool + Send + Sync;
+
 /// Accepts a server whose chain ends in the pinned root.
 struct PinnedVerifier {
-    is_pinned: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    is_pinned: Box<IsPinned>,
 }
 
 impl std::fmt::Debug for PinnedVerifier {
