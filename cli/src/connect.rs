@@ -188,7 +188,7 @@ impl Connection {
     }
 
     fn no_connection(&self, cause: &NotConnected) -> Fault {
-        let what = format!("cannot reach {}: {}", self.whom(), cause.cause);
+        let what = format!("cannot reach {}: {}", self.whom(), trouble::plain(&cause.cause));
         Fault::new(FaultKind::Unreachable, what).hint(self.advice())
     }
 

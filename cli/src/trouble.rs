@@ -14,6 +14,15 @@ pub(crate) fn login_ended(expires_usec: i64, url: &str) -> Fault {
         .hint(format!("hmsctl login {url}"))
 }
 
+/// An error of the system without its number, which says nothing to people.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
 /// The fault behind an error, where it is about certificates.
 pub(crate) fn with_tls(
     error: &(dyn Error + 'static),

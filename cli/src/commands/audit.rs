@@ -56,7 +56,6 @@ const PAGE: u32 = 500;
 
 impl Audit {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        let link = session.controller()?;
         let when = |text: &Option<String>| match text {
             Some(text) => when::parse(text, &Local::now()),
             None => Ok(0),
@@ -70,6 +69,7 @@ impl Audit {
             until_usec: when(&self.until)?,
             ..ListAuditRequest::default()
         };
+        let link = session.controller()?;
         let mut list = ListAuditResponse::default();
         let mut missing = self.limit;
         while missing > 0 {

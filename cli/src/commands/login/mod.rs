@@ -35,6 +35,7 @@ use crate::{
         measure::{full, now_usec, relative},
     },
     session::Session,
+    trouble::plain,
 };
 
 /// Log in to an installation
@@ -249,8 +250,10 @@ fn refused(status: &tonic::Status, whom: &str) -> Fault {
             format!("{whom} belongs to another certificate authority than the one you trust"),
         )
         .hint("check the address, and the --ca-file or --ca-fingerprint; `hms-controller ca` prints them"),
-        Some(cause) => Fault::new(FaultKind::Unreachable, format!("cannot reach {whom}: {}", cause.cause))
-            .hint("check the address, and that hms-controller runs there"),
+        Some(cause) => {
+            Fault::new(FaultKind::Unreachable, format!("cannot reach {whom}: {}", plain(&cause.cause)))
+                .hint("check the address, and that hms-controller runs there")
+        }
         None => Fault::from_status(status),
     }
 }

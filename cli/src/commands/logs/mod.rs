@@ -102,6 +102,7 @@ struct Source {
 
 impl Logs {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        self.check(session)?;
         let query = self.query()?;
         let link = session.link()?;
         let places = self.places(session, &link).await?;
@@ -115,6 +116,22 @@ impl Logs {
             false if self.lines == Some(0) => Ok(()),
             false => query::run(session, &link, sources, &form).await,
         }
+    }
+
+    /// Whether it is clear whose logs are meant.
+    fn check(&self, session: &Session) -> Result<()> {
+        if session.global.direct.is_some() || !self.hosts.is_empty() {
+            return Ok(());
+        }
+        if self.apps.is_empty() {
+            return Err(Fault::invalid("whose logs?")
+                .hint("add --app KEY, or --host NAME with or without --unit; `--host '*'` is all hosts")
+                .into());
+        }
+        if !self.units.is_empty() {
+            return Err(Fault::invalid("--unit needs to know the host").hint("add --host NAME").into());
+        }
+        Ok(())
     }
 
     /// What is asked of every host.
@@ -161,14 +178,6 @@ impl Logs {
             units.extend(self.apps.iter().map(|key| UnitName::of_app(key).to_string()));
             let hosts = self.named_hosts(session, link).await?;
             return Ok(hosts.into_iter().map(|(label, host)| (label, host, units.clone())).collect());
-        }
-        if self.apps.is_empty() {
-            return Err(Fault::invalid("whose logs?")
-                .hint("add --app KEY, or --host NAME with or without --unit; `--host '*'` is all hosts")
-                .into());
-        }
-        if !units.is_empty() {
-            return Err(Fault::invalid("--unit needs to know the host").hint("add --host NAME").into());
         }
         let mut places: Vec<(String, Option<HostName>, Vec<String>)> = Vec::new();
         for key in &self.apps {
