@@ -2,7 +2,10 @@
 
 use std::{error::Error, io};
 
-use hms_proto::fault::{Fault, FaultKind};
+use hms_proto::{
+    fault::{Fault, FaultKind},
+    transport::NotConnected,
+};
 use rustls::{AlertDescription, CertificateError};
 
 use crate::output::measure::{now_usec, relative};
@@ -66,16 +69,21 @@ fn impostor(what: String) -> Fault {
         .hint("check the address; if the installation is a new one, log in to it again")
 }
 
-/// Looks for an error of TLS among the causes. An `io::Error` hides what it wraps from `source()`.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+/// Looks for an error of TLS among the causes. An `io::Error` hides what it wraps from `source()`, and so does
+/// `NotConnected`.
+pub(crate) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
+        next = if let Some(NotConnected { cause, .. }) = error.downcast_ref() {
+            Some(cause)
+        } else {
+            match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            }
         };
     }
     None

@@ -192,7 +192,7 @@ async fn show(session: &Session, key: &AppKey) -> Result<()> {
 }
 
 fn details(app: &App, now: i64) -> Table {
-    let mut table = Table::new(&["APP", ""]);
+    let mut table = Table::new(&["", ""]);
     let mut say = |what: &str, cell: Cell| table.row(vec![Cell::new(what, Look::Faint), cell]);
     say("key", Cell::new(&app.key, Look::Strong));
     say("name", app.name.as_str().into());

@@ -151,7 +151,7 @@ fn show(session: &Session, store: &Store, name: Option<String>) -> Result<()> {
     if session.out.data(&shown)? {
         return Ok(());
     }
-    let mut table = Table::new(&["CONTEXT", ""]);
+    let mut table = Table::new(&["", ""]);
     let mut say = |what: &str, text: &str| table.row(vec![Cell::new(what, Look::Faint), text.into()]);
     say("name", &shown.name);
     say("url", &shown.entry.url);

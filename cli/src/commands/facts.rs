@@ -35,7 +35,7 @@ impl ShowFacts {
         if session.out.data(&facts)? {
             return Ok(());
         }
-        let mut table = Table::new(&["HOST", ""]);
+        let mut table = Table::new(&["", ""]);
         let mut say = |what: &str, text: &str| table.row(vec![Cell::new(what, Look::Faint), text.into()]);
         say("name", &facts.hostname);
         say("system", &facts.os);

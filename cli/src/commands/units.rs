@@ -159,7 +159,7 @@ async fn show(session: &Session, host: Option<&HostName>, unit: &UnitName) -> Re
 }
 
 fn details(unit: &Unit, now: i64) -> Table {
-    let mut table = Table::new(&["UNIT", ""]);
+    let mut table = Table::new(&["", ""]);
     let mut say = |what: &str, cell: Cell| table.row(vec![Cell::new(what, Look::Faint), cell]);
     say("name", Cell::new(&unit.name, Look::Strong));
     say("description", unit.description.as_str().into());

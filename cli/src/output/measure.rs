@@ -53,7 +53,8 @@ fn rough(usec: i64) -> String {
 pub(crate) fn relative(usec: i64, now: i64) -> String {
     match usec {
         0 => "never".into(),
-        t if t > now => format!("in {}", rough(t - now)),
+        // Twelve hours from a moment ago are still called twelve.
+        t if t > now => format!("in {}", rough(t - now + 30_000_000)),
         t => format!("{} ago", rough(now - t)),
     }
 }

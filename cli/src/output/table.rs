@@ -86,7 +86,9 @@ impl Table {
         let widths = self.fitted(width);
         let heads: Vec<Cell> =
             self.heads.iter().map(|h| Cell::new(h.trim_start_matches(['>', '!']), Look::Faint)).collect();
-        let lines = std::iter::once(&heads).chain(&self.rows);
+        // A list of facts has no headings.
+        let headed = self.heads.iter().any(|head| !head.is_empty());
+        let lines = headed.then_some(&heads).into_iter().chain(&self.rows);
         lines.map(|cells| self.line(cells, &widths, colour) + "\n").collect()
     }
 

@@ -21,7 +21,10 @@ use hms_proto::{
     names::{Address, UserName},
     transport::{NotConnected, endpoint},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    CertificateError,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use sha2::{Digest as _, Sha256};
 
 use self::parse::{context_name, fingerprint, place};
@@ -35,7 +38,7 @@ use crate::{
         measure::{full, now_usec, relative},
     },
     session::Session,
-    trouble::plain,
+    trouble::{plain, tls_error},
 };
 
 /// Log in to an installation
@@ -244,12 +247,14 @@ fn refused(status: &tonic::Status, whom: &str) -> Fault {
     if !status.details().is_empty() {
         return Fault::from_status(status);
     }
+    // The only check of this connection that can fail for a reason of its own is that of the pin.
+    if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(_))) = tls_error(status) {
+        let what = format!("{whom} belongs to another certificate authority than the one you trust");
+        return Fault::new(FaultKind::Unreachable, what).hint(
+            "check the address, and the --ca-file or --ca-fingerprint; `hms-controller ca` prints them",
+        );
+    }
     match NotConnected::behind(status) {
-        Some(cause) if cause.cause.to_string().contains("not the one that was pinned") => Fault::new(
-            FaultKind::Unreachable,
-            format!("{whom} belongs to another certificate authority than the one you trust"),
-        )
-        .hint("check the address, and the --ca-file or --ca-fingerprint; `hms-controller ca` prints them"),
         Some(cause) => {
             Fault::new(FaultKind::Unreachable, format!("cannot reach {whom}: {}", plain(&cause.cause)))
                 .hint("check the address, and that hms-controller runs there")
