@@ -39,8 +39,13 @@ pub(crate) async fn add(tx: &mut PgConnection, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// The root certificate, PEM. None before the controller's first start.
+/// The root certificate, PEM. None before the controller's first start, when there may be no table either.
 pub(crate) async fn root(pool: &PgPool) -> Result<Option<String>> {
+    let there: bool =
+        sqlx::query_scalar("SELECT to_regclass('certificate_authority') IS NOT NULL").fetch_one(pool).await?;
+    if !there {
+        return Ok(None);
+    }
     let sql = "SELECT certificate FROM certificate_authority WHERE kind = 'root'";
     Ok(sqlx::query_scalar(sql).fetch_optional(pool).await?)
 }

@@ -100,6 +100,8 @@ pub(crate) fn connect(url: &str) -> Result<PgPool> {
         // No query of ours is slow; one that is would hold a connection that others wait for.
         .options([
             ("statement_timeout", "5s"),
+            // "exists already, skipping" is no news.
+            ("client_min_messages", "warning"),
             ("lock_timeout", "3s"),
             ("idle_in_transaction_session_timeout", "10s"),
         ])

@@ -177,3 +177,146 @@ fn grpc_address(core: &Core) -> String {
     let (name, port) = (&core.reach.name, core.reach.grpc_port);
     if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use hms_proto::{
+        identity::Identity,
+        names::{Address, HostName},
+    };
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::{auth::Auth, fleet::Fleet, pki::Authority, seal::Sealer, state::Reach};
+
+    type Test = Result<(), Box<dyn std::error::Error>>;
+
+    async fn core(pool: &PgPool) -> Arc<Core> {
+        let sealer = Arc::new(Sealer::new([7; 32]));
+        let pki = Arc::new(Authority::open(pool, sealer, &[]).await.unwrap());
+        Arc::new(Core {
+            auth: Arc::new(Auth::open(pool, &pki).await.unwrap()),
+            fleet: Fleet::new(pki.clone()),
+            db: pool.clone(),
+            pki,
+            reach: Reach { name: "fd00::7".into(), web_port: 8443, grpc_port: 9443 },
+            database_up: AtomicBool::new(true),
+            stop: tokio_util::sync::CancellationToken::new(),
+        })
+    }
+
+    async fn host(core: &Core) -> Host {
+        let (name, address) = (HostName::try_from("asterra").unwrap(), Address::try_from("a:1").unwrap());
+        db::hosts::add(&core.db, &name, &address).await.unwrap()
+    }
+
+    fn csr() -> String {
+        CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap()
+    }
+
+    const FROM: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 4242);
+
+    async fn join_with(core: &Arc<Core>, token: &str, csr: &str) -> Result<JoinResponse, Fault> {
+        let mut request = Request::new(JoinRequest { token: token.into(), csr: csr.into() });
+        request.extensions_mut().insert(ConnectInfo(FROM));
+        let answer = Joining(core.clone()).join(request).await;
+        answer.map(Response::into_inner).map_err(|status| Fault::from_status(&status))
+    }
+
+    fn peer_of(certificate: &str) -> Peer {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        Peer {
+            identity: Identity::of_certificate(&der).unwrap(),
+            address: FROM,
+            certificate_ends: 0,
+            certificate_serial: hms_proto::identity::serial_of(&der).unwrap(),
+        }
+    }
+
+    async fn renew_as(core: &Arc<Core>, peer: &Peer) -> Result<RenewResponse, Fault> {
+        let mut request = Request::new(RenewRequest { csr: csr() });
+        request.extensions_mut().insert(peer.clone());
+        let answer = Renewal(core.clone()).renew(request).await;
+        answer.map(Response::into_inner).map_err(|status| Fault::from_status(&status))
+    }
+
+    /// Security case 90.
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_token_joins_its_host_once(pool: PgPool) -> Test {
+        let core = core(&pool).await;
+        let host = host(&core).await;
+        let token = JoinToken::issue(&pool, host.id, &core.pki).await?.text;
+        let bad = join_with(&core, &token, "no request").await.unwrap_err();
+        assert_eq!(bad.kind(), FaultKind::Invalid, "and the token is still good");
+        let joined = join_with(&core, &token, &csr()).await?;
+        assert_eq!((joined.host.as_str(), joined.controller_grpc.as_str()), ("asterra", "[fd00::7]:9443"));
+        assert_eq!(peer_of(&joined.certificate).identity.id, host.id);
+        assert_eq!(joined.trust.unwrap().root, core.pki.bundle().root);
+        let again = join_with(&core, &token, &csr()).await.unwrap_err();
+        assert_eq!(again.kind(), FaultKind::Unauthenticated);
+        let unknown = token.replace(&host.id.to_string(), &Uuid::new_v4().to_string());
+        assert_eq!(join_with(&core, &unknown, &csr()).await.unwrap_err(), again, "it tells no hosts");
+        let records = db::audit::recent(&pool, 9).await?;
+        let outcomes: Vec<_> = records.iter().map(|r| r.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["denied", "ok", "failed"]);
+        assert!(records.iter().all(|r| r.host == "asterra" && !r.params.contains("hms1.")));
+        Ok(())
+    }
+
+    /// Security case 90.
+    #[sqlx::test(migrations = "../migrations")]
+    async fn of_many_who_join_with_one_token_one_gets_a_certificate(pool: PgPool) -> Test {
+        let core = core(&pool).await;
+        let host = host(&core).await;
+        let (token, csr) = (JoinToken::issue(&pool, host.id, &core.pki).await?.text, csr());
+        let tries = (0..100).map(|_| join_with(&core, &token, &csr));
+        let answers = futures_util::future::join_all(tries).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        assert!(
+            answers.iter().filter_map(|a| a.as_ref().err()).all(|f| f.kind() == FaultKind::Unauthenticated)
+        );
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn an_agent_renews_until_its_host_is_removed_or_joined_anew(pool: PgPool) -> Test {
+        let core = core(&pool).await;
+        let host = host(&core).await;
+        let join = async || {
+            let token = JoinToken::issue(&pool, host.id, &core.pki).await.unwrap().text;
+            peer_of(&join_with(&core, &token, &csr()).await.unwrap().certificate)
+        };
+        let first = join().await;
+        let second = peer_of(&renew_as(&core, &first).await?.certificate);
+        assert_eq!(second.identity, first.identity);
+        let third = peer_of(&renew_as(&core, &second).await?.certificate);
+        assert_eq!(
+            renew_as(&core, &first).await.unwrap_err().kind(),
+            FaultKind::Denied,
+            "two certificates ago"
+        );
+        let anew = join().await;
+        assert_eq!(renew_as(&core, &third).await.unwrap_err().kind(), FaultKind::Denied);
+        renew_as(&core, &anew).await?;
+        db::hosts::remove(&pool, &HostName::try_from("asterra")?).await?;
+        assert_eq!(renew_as(&core, &anew).await.unwrap_err().kind(), FaultKind::Denied);
+        let mut person = anew.clone();
+        person.identity.kind = Kind::Operator;
+        assert_eq!(renew_as(&core, &person).await.unwrap_err().kind(), FaultKind::Unauthenticated);
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn each_method_is_served_on_its_own_port(pool: PgPool) -> Test {
+        let core = core(&pool).await;
+        let on_web = Joining(core.clone()).renew(Request::new(RenewRequest::default())).await.unwrap_err();
+        let on_mtls = Renewal(core.clone()).join(Request::new(JoinRequest::default())).await.unwrap_err();
+        assert!(on_web.message().contains("mTLS") && on_mtls.message().contains("HTTPS"));
+        Ok(())
+    }
+}
