@@ -160,8 +160,9 @@ impl Connection {
         let limit = self.limit(pace);
         match tokio::time::timeout(limit + Duration::from_millis(500), call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) if expired(&status) => Err(self.too_late(pace).into()),
             Ok(Err(status)) => Err(self.explain(&status).into()),
-            Err(_) => Err(self.too_late(limit).into()),
+            Err(_) => Err(self.too_late(pace).into()),
         }
     }
 
@@ -176,10 +177,6 @@ impl Connection {
         if let Some(cause) = NotConnected::behind(status) {
             return self.no_connection(cause);
         }
-        let expired = status.code() == tonic::Code::Cancelled && status.message().contains("Timeout expired");
-        if expired || status.code() == tonic::Code::DeadlineExceeded {
-            return self.too_late(self.timeout.unwrap_or(self.limit(Pace::Look)));
-        }
         let fault = Fault::from_status(status);
         match fault.kind() {
             FaultKind::Unreachable if fault.hint.is_empty() => fault.hint(self.advice()),
@@ -192,9 +189,14 @@ impl Connection {
         Fault::new(FaultKind::Unreachable, what).hint(self.advice())
     }
 
-    fn too_late(&self, limit: Duration) -> Fault {
-        let what = format!("no answer from {} within {}", self.whom(), humantime::format_duration(limit));
-        Fault::new(FaultKind::Unknown, what)
+    fn too_late(&self, pace: Pace) -> Fault {
+        let limit = humantime::format_duration(self.limit(pace));
+        let what = format!("no answer from {} within {limit}", self.whom());
+        match pace {
+            // It may have happened, and the general hint says so.
+            Pace::Act => Fault::new(FaultKind::Unknown, what),
+            _ => Fault::new(FaultKind::Unreachable, what).hint(self.advice()),
+        }
     }
 
     fn whom(&self) -> String {
@@ -214,4 +216,13 @@ impl Connection {
             Peer::Agent(..) => "see that the host is up and hms-agent runs on it".into(),
         }
     }
+}
+
+/// Whether the deadline has passed: an expired `grpc-timeout` comes as "cancelled".
+fn expired(status: &Status) -> bool {
+    status.details().is_empty()
+        && match status.code() {
+            tonic::Code::Cancelled => status.message().contains("Timeout expired"),
+            code => code == tonic::Code::DeadlineExceeded,
+        }
 }

@@ -89,16 +89,7 @@ pub(crate) async fn run(
     let mut results = Vec::new();
     let mut alone = None;
     while let Some((outcome, failure)) = work.next().await {
-        if !session.out.is_data() {
-            match (&failure, several) {
-                (None, _) => session.out.line(&sentence(verb, &outcome, session.out.colour))?,
-                (Some(Failure::Fault(fault)), true) => {
-                    session.out.say(&format!("{}: {}", outcome.name, render(fault)));
-                }
-                _ => {}
-            }
-            session.out.flush()?;
-        }
+        progress.aside(|| tell(session, verb, &outcome, failure.as_ref(), several))?;
         results.push(outcome);
         alone = failure;
     }
@@ -110,6 +101,25 @@ pub(crate) async fn run(
         (_, Some(failure)) if !several => Err(failure),
         (code, _) => Err(Failure::Reported(code)),
     }
+}
+
+/// Says how one of them ended. The failure of a single one is told by `main`.
+fn tell(
+    session: &Session,
+    verb: Verb,
+    outcome: &Outcome,
+    failure: Option<&Failure>,
+    several: bool,
+) -> Result<()> {
+    match failure {
+        _ if session.out.is_data() => {}
+        None => session.out.line(&sentence(verb, outcome, session.out.colour))?,
+        Some(Failure::Fault(fault)) if several => {
+            session.out.say(&format!("{}: {}", outcome.name, render(fault)));
+        }
+        Some(_) => {}
+    }
+    session.out.flush()
 }
 
 async fn one(

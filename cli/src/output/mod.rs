@@ -145,6 +145,16 @@ pub(crate) fn as_json(value: &impl Serialize, pretty: bool) -> Result<String> {
 /// A sign of life on stderr.
 pub(crate) struct Progress(Option<ProgressBar>);
 
+impl Progress {
+    /// Runs something that writes to the terminal while the sign is out of its way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

@@ -30,7 +30,7 @@ impl Look {
     /// The text in this look, where colours are shown.
     pub(crate) fn paint(self, text: &str, colour: bool) -> String {
         match self.code() {
-            Some(code) if colour => format!("\x1b[{code}m{text}\x1b[0m"),
+            Some(code) if colour && !text.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
             _ => text.to_owned(),
         }
     }
