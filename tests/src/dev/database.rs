@@ -45,7 +45,7 @@ impl Database {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let ready = Command::new(programs.join("pg_isready"))
-                .arg("--quiet")
+                .args(["--quiet", "--username=postgres"])
                 .arg(format!("--host={}", self.folder.path().display()))
                 .status()?;
             if ready.success() {
@@ -86,7 +86,7 @@ fn spawn(programs: &Path, folder: &Path, data: &str) -> Result<Child> {
     for setting in ["listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
         command.args(["-c", setting]);
     }
-    command.args(["-c", "max_connections=300", "-c", "log_min_messages=fatal"]);
+    command.args(["-c", "max_connections=300", "-c", "log_min_messages=panic"]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.spawn().context("cannot start PostgreSQL")
 }

@@ -308,8 +308,9 @@ async fn measure_coverage(host: &Host, unit: &str) -> Result<()> {
         return Ok(());
     }
     let id = uuid::Uuid::new_v4().simple();
+    // `%%` is systemd's `%`: a service that is restarted adds to what it reported before.
     let drop_in = format!(
-        "[Service]\nEnvironment=LLVM_PROFILE_FILE={COVERAGE}/{}-{id}-%p-%m.profraw\nReadWritePaths={COVERAGE}\n",
+        "[Service]\nEnvironment=LLVM_PROFILE_FILE={COVERAGE}/{}-{id}-%%8m.profraw\nReadWritePaths={COVERAGE}\n",
         host.name()
     );
     host.write_file(format!("/etc/systemd/system/{unit}.d/90-coverage.conf"), drop_in).await
