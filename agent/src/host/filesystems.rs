@@ -35,7 +35,8 @@ fn mounts(mountinfo: &str) -> Vec<String> {
     let mut points: BTreeMap<&str, String> = BTreeMap::new();
     for mount in mountinfo.lines().filter_map(parse) {
         let is_root_overlay = mount.kind == "overlay" && mount.point == "/";
-        if !is_root_overlay && !ON_DISK.contains(&mount.kind) {
+        // What is mounted below /run was put there by programs for themselves.
+        if mount.point.starts_with("/run/") || !is_root_overlay && !ON_DISK.contains(&mount.kind) {
             continue;
         }
         let point = points.entry(mount.device).or_insert_with(|| mount.point.clone());
@@ -74,6 +75,7 @@ mod tests {
 26 22 0:40 / /run tmpfs - tmpfs tmpfs rw
 27 22 7:1 / /snap/x ro - squashfs /dev/loop1 ro
 28 22 0:50 / /mnt/nfs rw - nfs4 server:/x rw
+30 22 8:9 / /run/host/incoming rw - ext4 /dev/sdb rw
 29 22 0:51 / /var/lib/docker/x rw - overlay overlay rw";
         assert_eq!(mounts(text), ["/", "/srv/my data"]);
         assert_eq!(mounts("600 500 0:99 / / rw - overlay overlay rw,lowerdir=/a\nrubbish"), ["/"]);
