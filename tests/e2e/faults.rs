@@ -34,7 +34,7 @@ async fn an_agent_that_is_killed_comes_back_and_one_that_is_stopped_is_unreachab
     let world = World::pair().await?;
     let borealis = world.host("borealis")?;
     reaches(&world, "tobacco", "running").await?;
-    borealis.run(&["systemctl", "kill", "--signal=KILL", "hms-agent.service"]).await?;
+    borealis.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "hms-agent.service"]).await?;
     eventually(SOON, async || {
         let said = world.hmsctl(&["apps", "restart", "tobacco"]).await?;
         ensure!(said.code == 0, "{}", said.stderr);
@@ -83,7 +83,7 @@ async fn a_controller_that_is_killed_in_the_middle_of_a_call_records_it_as_unkno
         Ok(())
     })
     .await?;
-    host.run(&["systemctl", "kill", "--signal=KILL", "hms-controller.service"]).await?;
+    host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "hms-controller.service"]).await?;
     let said = call.await??;
     ensure!(said.code == 5, "a lost answer is not a failure: exit {} {}", said.code, said.stderr);
     world.wait_until_ready().await?;
@@ -109,7 +109,7 @@ async fn without_the_database_nothing_is_changed_and_it_recovers() -> Result<()>
         async || crate::support::unit_property(&world, "asterra", "puma-cigar.service", "MainPID").await;
     let before = pid().await?;
 
-    host.run(&["systemctl", "kill", "--signal=KILL", "postgresql@15-main.service"]).await?;
+    host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "postgresql@15-main.service"]).await?;
     host.run(&["systemctl", "stop", "postgresql@15-main.service"]).await?;
     let get = async |path: &str| client.get(format!("{}{path}", world.url())).send().await;
     eventually(SOON, async || {

@@ -77,7 +77,7 @@ async fn no_line_is_lost_or_doubled_while_agent_and_controller_are_killed() -> R
             "systemd-journald.service",
         ] {
             sleep(Duration::from_millis(1_200)).await;
-            host.run(&["systemctl", "kill", "--signal=KILL", unit]).await?;
+            host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", unit]).await?;
         }
         host.run(&["journalctl", "--rotate"]).await
     };

@@ -40,6 +40,7 @@ impl Party {
     /// A channel to a controller or an agent.
     pub fn channel(&self, address: &str, kind: Kind) -> Result<Channel> {
         let config = client_config(&self.trust, &self.credentials, kind, None)?;
+        let address = address.trim_start_matches("https://");
         Ok(endpoint(&Address::try_from(address)?, Arc::new(ArcSwap::from_pointee(config))))
     }
 
