@@ -47,7 +47,6 @@ pub(crate) async fn run(listen: SocketAddr, state: &Path) -> Result<(), Fault> {
             break;
         }
     }
-    notify(&[NotifyState::Stopping]);
     tracing::info!("stopped");
     Ok(())
 }
@@ -194,6 +193,7 @@ fn stop_signal() -> std::io::Result<CancellationToken> {
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        notify(&[NotifyState::Stopping]);
         tracing::info!("stopping");
         token.cancel();
     });
