@@ -13,7 +13,7 @@ pub(crate) struct Cli {
     #[arg(
         long,
         global = true,
-        default_value = "postgres:///hosting_production?host=/run/postgresql",
+        default_value = "postgres://hms@localhost/hosting_production?host=/run/postgresql",
         value_name = "URL"
     )]
     pub(crate) database: String,

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, Stream};
 use hms_proto::{
     HOST_KEY,
     access::{self, Audience, Rule},
@@ -25,7 +25,8 @@ use hms_proto::{
     names::HostName,
 };
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Limited};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
@@ -41,6 +42,8 @@ use crate::{
 const ACTION: Duration = Duration::from_secs(120);
 /// How long a look may take to begin to answer.
 const LOOK: Duration = Duration::from_secs(30);
+/// How often the session is looked at while a stream is open.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// The largest request that changes something; gRPC's own default.
 const LARGEST: usize = 4 << 20;
 /// Services of gRPC itself, open to every caller that was let in.
@@ -84,7 +87,7 @@ impl Gate {
                     refuse(Fault::new(FaultKind::Internal, "the call broke off inside the controller"))
                 })
             }
-            _ => self.look(&call, request).await,
+            _ => self.look(call, rule, request).await,
         }
     }
 
@@ -167,11 +170,39 @@ impl Gate {
         self.core.fleet.tell(Change::Activity);
     }
 
-    async fn look(&self, call: &Call, request: Request<Body>) -> Response<Body> {
-        match tokio::time::timeout(LOOK, self.dispatch(call, request)).await {
+    async fn look(self, call: Call, rule: Option<&Rule>, request: Request<Body>) -> Response<Body> {
+        match tokio::time::timeout(LOOK, self.dispatch(&call, request)).await {
+            Ok(Ok(response)) if rule.is_some_and(Rule::streams) => {
+                response.map(|body| Body::new(StreamBody::new(self.while_logged_in(call.caller, body))))
+            }
             Ok(Ok(response)) => response,
             Ok(Err(fault)) => refuse(fault),
             Err(_) => refuse(Fault::new(FaultKind::Unreachable, "no answer came within 30 s")),
+        }
+    }
+
+    /// An open stream ends soon after its caller's session did.
+    fn while_logged_in(
+        self,
+        caller: Caller,
+        mut body: Body,
+    ) -> impl Stream<Item = Result<Frame<Bytes>, axum::Error>> {
+        async_stream::stream! {
+            let mut look_again = tokio::time::interval(LOOK_AGAIN);
+            look_again.reset();
+            loop {
+                tokio::select! {
+                    frame = body.frame() => match frame {
+                        Some(frame) => yield frame,
+                        None => return,
+                    },
+                    // Without the database nobody can say whether it ended.
+                    _ = look_again.tick() => if let Ok(false) = self.core.auth.holds(&caller).await {
+                        yield Ok(Frame::trailers(ended_login()));
+                        return;
+                    },
+                }
+            }
         }
     }
 
@@ -303,6 +334,14 @@ async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>) {
     };
     let data = http_body_util::Full::new(collected.to_bytes()).with_trailers(async move { trailers.map(Ok) });
     (Response::from_parts(parts, Body::new(data)), fault)
+}
+
+fn ended_login() -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    let status = Status::from(Fault::new(FaultKind::Unauthenticated, "your login has ended"));
+    // Fails only for a message that is no header value, and this one is.
+    status.add_header(&mut trailers).unwrap_or_else(|error| tracing::error!(%error, "cannot write a status"));
+    trailers
 }
 
 fn refuse(fault: Fault) -> Response<Body> {

@@ -2,29 +2,36 @@
 
 import { logIn, screenshot, withPage } from "./lib.mjs";
 
-const PAGES = [
-  ["dashboard", "/"],
-  ["logs", "/logs?app=cigar"],
-  ["hosts", "/hosts"],
-  ["audit", "/audit"],
+const DESKTOP = { viewport: { width: 1440, height: 900 } };
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
+
+const PICTURES = [
+  ["dashboard-light", "/", { ...DESKTOP, colorScheme: "light" }],
+  ["dashboard-dark", "/", { ...DESKTOP, colorScheme: "dark" }],
+  ["dashboard-phone", "/", { ...PHONE, colorScheme: "dark" }],
+  ["logs-dark", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "dark" }],
+  ["logs-light", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "light" }],
+  ["hosts-light", "/hosts", { ...DESKTOP, colorScheme: "light" }],
+  ["audit-light", "/audit", { ...DESKTOP, colorScheme: "light" }],
 ];
 
-const LOOKS = [
-  ["light", { colorScheme: "light", deviceScaleFactor: 2 }],
-  ["dark", { colorScheme: "dark", deviceScaleFactor: 2 }],
-  ["phone", { colorScheme: "light", deviceScaleFactor: 2, viewport: { width: 390, height: 844 } }],
-];
+// Charts draw the last minutes: a demo that has just begun has to live a little before its picture is taken.
+const LIVE_FOR = 60_000;
+const SETTLE = 3_000;
 
-// A few points of every chart and some lines of log, so that the pictures are not of an empty system.
-const LIVE_FOR = 6_000;
+await withPage(async (page) => {
+  await logIn(page);
+  const app = page.locator("#app-tobacco");
+  await app.getByRole("button", { name: "Restart" }).click();
+  await app.getByText("Restarted").waitFor({ timeout: 30_000 });
+  await page.waitForTimeout(LIVE_FOR);
+}, DESKTOP);
 
-for (const [look, options] of LOOKS) {
+for (const [name, path, options] of PICTURES) {
   await withPage(async (page) => {
     await logIn(page);
-    for (const [name, path] of PAGES) {
-      await page.goto(path);
-      await page.waitForTimeout(LIVE_FOR);
-      await screenshot(page, `${name}-${look}`);
-    }
+    await page.goto(path);
+    await page.waitForTimeout(SETTLE);
+    await screenshot(page, name);
   }, options);
 }

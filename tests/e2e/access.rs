@@ -121,6 +121,11 @@ async fn an_unknown_method_is_refused_and_a_revoked_login_ends() -> Result<()> {
     call(&channel, "/grpc.health.v1.Health/Check", None).await?;
     call(&channel, "/hms.controller.v1.SessionService/WhoAmI", None).await?;
 
+    let mut logs = admin.logs(&world.grpc())?;
+    let mut request = tonic::Request::new(hms_proto::host::v1::LogQuery::default());
+    request.metadata_mut().insert(hms_proto::HOST_KEY, "asterra".parse()?);
+    let mut followed = logs.follow(request).await?.into_inner();
+
     let mine = world.hmsctl(&["sessions", "list", "-o", "json"]).await?.stdout;
     let mine: serde_json::Value = serde_json::from_str(&mine)?;
     for session in mine["sessions"].as_array().context("sessions")? {
@@ -134,5 +139,18 @@ async fn an_unknown_method_is_refused_and_a_revoked_login_ends() -> Result<()> {
         ended.as_ref().is_err_and(|f| f.kind() == FaultKind::Unauthenticated),
         "a revoked login was let in: {ended:?}"
     );
+    // Security case 9: what is open already ends within five seconds.
+    let cut = timeout(Duration::from_secs(5), async {
+        loop {
+            match followed.message().await {
+                Ok(Some(_)) => {}
+                other => break other,
+            }
+        }
+    })
+    .await
+    .context("the stream is still open")?;
+    let status = cut.err().context("the stream ended without a reason")?;
+    ensure!(Fault::from_status(&status).kind() == FaultKind::Unauthenticated, "{status:?}");
     Ok(())
 }

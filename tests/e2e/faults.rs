@@ -109,7 +109,8 @@ async fn without_the_database_nothing_is_changed_and_it_recovers() -> Result<()>
         async || crate::support::unit_property(&world, "asterra", "puma-cigar.service", "MainPID").await;
     let before = pid().await?;
 
-    host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "postgresql@15-main.service"]).await?;
+    host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "postgresql@15-main.service"])
+        .await?;
     host.run(&["systemctl", "stop", "postgresql@15-main.service"]).await?;
     let get = async |path: &str| client.get(format!("{}{path}", world.url())).send().await;
     eventually(SOON, async || {

@@ -26,7 +26,8 @@ use crate::{
 type Test = anyhow::Result<()>;
 
 /// Routes that anybody may ask. At most six, and reviewed.
-const PUBLIC: [&str; 6] = ["/login", "/static/{*path}", "/livez", "/readyz", "/api/openapi.json", "/api/auth/"];
+const PUBLIC: [&str; 6] =
+    ["/login", "/static/{*path}", "/livez", "/readyz", "/api/openapi.json", "/api/auth/"];
 
 async fn port(pool: &PgPool) -> anyhow::Result<Router> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
@@ -68,8 +69,17 @@ fn example(pattern: &str) -> String {
 fn is_let_in(response: &Response<Body>) -> bool {
     let status = response.status();
     let to_login = status.is_redirection()
-        && response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok()).is_some_and(|l| l.starts_with("/login"));
-    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+        && response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|l| l.to_str().ok())
+            .is_some_and(|l| l.starts_with("/login"));
+    let refused = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+    ];
     !(to_login || refused.contains(&status) || status == StatusCode::BAD_REQUEST)
 }
 
@@ -94,14 +104,24 @@ async fn without_credentials_only_the_public_routes_answer(pool: PgPool) -> Test
         for spelling in &spellings {
             for verb in verbs {
                 let method = Method::from_bytes(verb.as_bytes())?;
-                let asking = request(method, spelling).header("x-http-method-override", "GET").header(header::ORIGIN, "https://localhost");
+                let asking = request(method, spelling)
+                    .header("x-http-method-override", "GET")
+                    .header(header::ORIGIN, "https://localhost");
                 let Ok(asking) = asking.body(Body::empty()) else { continue };
                 let answer = ask(&port, asking).await;
                 asked += 1;
                 let public = PUBLIC.iter().any(|p| pattern.starts_with(p));
-                anyhow::ensure!(public || !is_let_in(&answer), "{verb} {spelling} ({pattern}) was answered with {}", answer.status());
+                anyhow::ensure!(
+                    public || !is_let_in(&answer),
+                    "{verb} {spelling} ({pattern}) was answered with {}",
+                    answer.status()
+                );
                 let plain = spelling == &path;
-                anyhow::ensure!(plain || public || !answer.status().is_success(), "{verb} {spelling}: {}", answer.status());
+                anyhow::ensure!(
+                    plain || public || !answer.status().is_success(),
+                    "{verb} {spelling}: {}",
+                    answer.status()
+                );
             }
         }
     }
@@ -115,9 +135,14 @@ async fn every_response_has_the_headers(pool: PgPool) -> Test {
     let port = port(&pool).await?;
     for path in all_paths().iter().map(|p| example(p)).chain(["/nothing".into(), "/api/nothing".into()]) {
         let answer = ask(&port, request(Method::GET, &path).body(Body::empty())?).await;
-        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let header = |name: &str| {
+            answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+        };
         let csp = header("content-security-policy");
-        anyhow::ensure!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"), "{path}: {csp}");
+        anyhow::ensure!(
+            csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"),
+            "{path}: {csp}"
+        );
         anyhow::ensure!(!csp.contains("unsafe"), "{path}: {csp}");
         anyhow::ensure!(header("strict-transport-security").contains("max-age"), "{path}");
         anyhow::ensure!(header("x-content-type-options") == "nosniff", "{path}");
@@ -131,7 +156,11 @@ async fn log_in(port: &Router, pool: &PgPool) -> anyhow::Result<String> {
     let hash = Passwords::new().await?.hash(&Password::new(password.into())).await?;
     db::users::add(pool, "ada", hms_proto::Role::Admin, &hash).await?;
     let form = "username=ada&password=correct+horse+battery&next=%2F%2Fevil.example";
-    let answer = ask(port, form_request("/login", form).header(header::ORIGIN, "https://localhost").body(form.into())?).await;
+    let answer = ask(
+        port,
+        form_request("/login", form).header(header::ORIGIN, "https://localhost").body(form.into())?,
+    )
+    .await;
     anyhow::ensure!(answer.headers()[header::LOCATION] == "/", "led to {:?}", answer.headers());
     let cookie = answer.headers()[header::SET_COOKIE].to_str()?.to_owned();
     for part in ["__Host-", "Secure", "HttpOnly", "SameSite=", "Path=/"] {
@@ -162,15 +191,25 @@ async fn forms_from_elsewhere_are_refused(pool: PgPool) -> Test {
         ("sec-fetch-site", "same-site"),
     ];
     for (name, value) in foreign {
-        let asking = form_request("/hosts", form).header(header::COOKIE, &cookie).header(name, value).body(form.into())?;
+        let asking = form_request("/hosts", form)
+            .header(header::COOKIE, &cookie)
+            .header(name, value)
+            .body(form.into())?;
         let answer = ask(&port, asking).await;
-        anyhow::ensure!(answer.status() == StatusCode::FORBIDDEN, "{name}: {value} was answered with {}", answer.status());
+        anyhow::ensure!(
+            answer.status() == StatusCode::FORBIDDEN,
+            "{name}: {value} was answered with {}",
+            answer.status()
+        );
     }
-    let silent = ask(&port, form_request("/hosts", form).header(header::COOKIE, &cookie).body(form.into())?).await;
+    let silent =
+        ask(&port, form_request("/hosts", form).header(header::COOKIE, &cookie).body(form.into())?).await;
     anyhow::ensure!(silent.status() == StatusCode::FORBIDDEN, "a form from nowhere: {}", silent.status());
     anyhow::ensure!(db::hosts::list(&pool).await?.is_empty(), "a host was added");
 
-    let own = form_request("/hosts", form).header(header::COOKIE, &cookie).header(header::ORIGIN, "https://localhost");
+    let own = form_request("/hosts", form)
+        .header(header::COOKIE, &cookie)
+        .header(header::ORIGIN, "https://localhost");
     let answer = ask(&port, own.body(form.into())?).await;
     anyhow::ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
     anyhow::ensure!(db::hosts::list(&pool).await?.len() == 1);
@@ -192,15 +231,27 @@ async fn pages_answer_to_who_is_logged_in(pool: PgPool) -> Test {
         ("/logs?source=app:nothing", "nothing"),
         ("/logs?source=%3Cscript%3E", "is no source of logs"),
     ] {
-        let answer = ask(&port, request(Method::GET, path).header(header::COOKIE, &cookie).body(Body::empty())?).await;
+        let answer =
+            ask(&port, request(Method::GET, path).header(header::COOKIE, &cookie).body(Body::empty())?).await;
         let status = answer.status();
         let body = String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?;
-        anyhow::ensure!(status == StatusCode::OK && body.contains(part), "{path}: {status}, no {part:?} in {body}");
+        anyhow::ensure!(
+            status == StatusCode::OK && body.contains(part),
+            "{path}: {status}, no {part:?} in {body}"
+        );
         anyhow::ensure!(!body.contains("<script>"), "{path}");
     }
-    let gone = ask(&port, request(Method::POST, "/logout").header(header::COOKIE, &cookie).header(header::ORIGIN, "https://localhost").body(Body::empty())?).await;
+    let gone = ask(
+        &port,
+        request(Method::POST, "/logout")
+            .header(header::COOKIE, &cookie)
+            .header(header::ORIGIN, "https://localhost")
+            .body(Body::empty())?,
+    )
+    .await;
     anyhow::ensure!(gone.status().is_redirection());
-    let after = ask(&port, request(Method::GET, "/").header(header::COOKIE, &cookie).body(Body::empty())?).await;
+    let after =
+        ask(&port, request(Method::GET, "/").header(header::COOKIE, &cookie).body(Body::empty())?).await;
     anyhow::ensure!(!is_let_in(&after), "the cookie still counts after the logout");
     Ok(())
 }
@@ -210,21 +261,44 @@ async fn pages_answer_to_who_is_logged_in(pool: PgPool) -> Test {
 async fn rest_takes_bearer_tokens_and_well_formed_json_only(pool: PgPool) -> Test {
     let port = port(&pool).await?;
     let cookie = log_in(&port, &pool).await?;
-    let with = |name: &str, value: &str| request(Method::GET, "/api/apps").header(name, value).body(Body::empty());
-    for asking in [with("cookie", &cookie)?, with("authorization", "Basic YWRhOng=")?, with("authorization", "Bearer x")?, with("authorization", "Bearer")?] {
+    let with =
+        |name: &str, value: &str| request(Method::GET, "/api/apps").header(name, value).body(Body::empty());
+    for asking in [
+        with("cookie", &cookie)?,
+        with("authorization", "Basic YWRhOng=")?,
+        with("authorization", "Bearer x")?,
+        with("authorization", "Bearer")?,
+    ] {
         let answer = ask(&port, asking).await;
         anyhow::ensure!(answer.status() == StatusCode::UNAUTHORIZED);
         is_problem(answer.headers())?;
     }
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     let long = format!("{{\"username\":\"{}\",\"password\":\"x\"}}", "a".repeat(100_000));
-    for body in ["", "{", "null", "{\"username\":\"ada\"}", "{\"username\":\"ada\",\"password\":\"x\",\"role\":\"admin\"}", "{\"username\":1e400,\"password\":\"x\"}", &deep, &long] {
-        let asking = request(Method::POST, "/api/auth/login").header(header::CONTENT_TYPE, "application/json").body(body.to_owned().into())?;
+    for body in [
+        "",
+        "{",
+        "null",
+        "{\"username\":\"ada\"}",
+        "{\"username\":\"ada\",\"password\":\"x\",\"role\":\"admin\"}",
+        "{\"username\":1e400,\"password\":\"x\"}",
+        &deep,
+        &long,
+    ] {
+        let asking = request(Method::POST, "/api/auth/login")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_owned().into())?;
         let answer = ask(&port, asking).await;
         let status = answer.status();
-        anyhow::ensure!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{:.40}: {status}", body);
+        anyhow::ensure!(
+            status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE,
+            "{:.40}: {status}",
+            body
+        );
     }
-    let form = request(Method::POST, "/api/auth/login").header(header::CONTENT_TYPE, "text/plain").body(Body::from("{}"))?;
+    let form = request(Method::POST, "/api/auth/login")
+        .header(header::CONTENT_TYPE, "text/plain")
+        .body(Body::from("{}"))?;
     anyhow::ensure!(ask(&port, form).await.status() == StatusCode::BAD_REQUEST);
     for (method, path) in [(Method::GET, "/api/nothing"), (Method::DELETE, "/api/apps")] {
         is_problem(ask(&port, request(method, path).body(Body::empty())?).await.headers())?;

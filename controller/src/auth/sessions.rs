@@ -32,7 +32,6 @@ impl Auth {
     }
 
     /// Whether the session that the caller came with still lives. Does not count as its use: for streams that are open.
-    #[expect(dead_code, reason = "for streams over gRPC; those of the browser ask `web_peek`")]
     pub(crate) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
         let Some(session) = caller.session else { return Ok(false) };
         Ok(db::sessions::lives(&self.db, session, self.clock.now(), IDLE).await?)

@@ -16,7 +16,7 @@ pub(super) async fn install(host: &Host) -> Result<()> {
     let unit = paths::repository().join("controller").join(UNIT);
     let unit = std::fs::read(&unit).with_context(|| format!("cannot read {}", unit.display()))?;
     host.write_file(format!("/etc/systemd/system/{UNIT}"), unit).await?;
-    let names = format!("[Service]\nEnvironment=HMS_NAMES={},{}\nEnvironment=PGUSER=hms\n", host.address(), host.name());
+    let names = format!("[Service]\nEnvironment=HMS_NAMES={},{}\n", host.address(), host.name());
     host.write_file(format!("/etc/systemd/system/{UNIT}.d/10-names.conf"), names).await?;
     super::measure_coverage(host, UNIT).await?;
     host.run(&["systemctl", "daemon-reload"]).await?;
@@ -52,5 +52,5 @@ async fn seal_master_key(host: &Host) -> Result<()> {
 
 /// The database lets a user in by the name the system knows: no password exists.
 fn as_hms<'a>(argv: &[&'a str]) -> Vec<&'a str> {
-    [&["runuser", "-u", "hms", "--", "env", "PGUSER=hms"], argv].concat()
+    [&["runuser", "-u", "hms", "--"], argv].concat()
 }
