@@ -79,7 +79,7 @@ async fn no_line_is_lost_or_doubled_while_agent_and_controller_are_killed() -> R
             sleep(Duration::from_millis(1_200)).await;
             host.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", unit]).await?;
         }
-        host.run(&["journalctl", "--rotate"]).await
+        host.run_until(Duration::from_secs(10), &["journalctl", "--rotate"]).await
     };
     let (seen, broken) = tokio::join!(timeout(Duration::from_secs(90), read_numbers(&mut follower)), breaks);
     broken?;
