@@ -37,17 +37,17 @@ pub(crate) async fn call(channel: &Channel, path: &str, host: Option<&str>) -> R
         return ended(&status);
     }
     let mut body = response.into_body();
-    // Streams that never end have let the caller in as soon as something came.
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|status| Fault::from_status(&status))?;
-        match frame.into_trailers() {
-            Ok(trailers) => {
-                return Status::from_header_map(&trailers).map_or(Ok(()), |status| ended(&status));
-            }
-            Err(_data) => return Ok(()),
-        }
+    // Whatever comes before a status, from a stream that never ends too, has let the caller in.
+    match body
+        .frame()
+        .await
+        .transpose()
+        .map_err(|status| Fault::from_status(&status))?
+        .map(http_body::Frame::into_trailers)
+    {
+        Some(Ok(trailers)) => Status::from_header_map(&trailers).map_or(Ok(()), |status| ended(&status)),
+        Some(Err(_data)) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn ended(status: &Status) -> Result<(), Fault> {
