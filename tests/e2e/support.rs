@@ -46,7 +46,7 @@ pub(crate) async fn call(channel: &Channel, path: &str, host: Option<&str>) -> R
         .map(http_body::Frame::into_trailers)
     {
         Some(Ok(trailers)) => Status::from_header_map(&trailers).map_or(Ok(()), |status| ended(&status)),
-        Some(Err(_data)) | None => Ok(()),
+        Some(Err(_)) | None => Ok(()),
     }
 }
 
