@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a {kind}: {why}", shown(.input))]
+#[error("`{}` is not {} {kind}: {why}", shown(.input), if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" })]
 pub struct NameError {
     kind: &'static str,
     input: String,

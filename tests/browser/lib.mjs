@@ -1,8 +1,10 @@
 // What browser tests share: a browser, a login, screenshots, accessibility checks.
 
+import { execFile } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
@@ -38,8 +40,8 @@ export async function withPage(work, options = {}) {
       ...options,
     });
     context.setDefaultTimeout(10_000);
+    const faults = watch(context);
     const page = await context.newPage();
-    const faults = watch(page);
     await work(page, context);
     expect(faults.length === 0, `the browser complained:\n${faults.join("\n")}`);
   } finally {
@@ -48,21 +50,33 @@ export async function withPage(work, options = {}) {
 }
 
 /** Collects what must not happen on any page: errors in scripts, refused content, requests to others. */
-function watch(page) {
+function watch(context) {
   const faults = [];
   const own = new URL(setting("HMS_URL")).origin;
-  page.on("pageerror", (error) => faults.push(`error in a script: ${error.message}`));
-  page.on("console", (message) => {
+  context.on("weberror", (error) => faults.push(`error in a script: ${error.error().message}`));
+  context.on("dialog", (dialog) => {
+    faults.push(`a script of somebody else said: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  context.on("console", (message) => {
     // A page that answers with an error status is the business of the test that asked for it.
     if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
       faults.push(`console: ${message.text()}`);
     }
   });
-  page.on("request", (request) => {
+  context.on("request", (request) => {
     const url = new URL(request.url());
     if (url.protocol.startsWith("http") && url.origin !== own) faults.push(`request to ${url.origin}`);
   });
   return faults;
+}
+
+/** Runs a program on a host as root and returns what it printed. */
+export async function onHost(host, ...argv) {
+  const leaders = new Map(setting("HMS_HOSTS").split(",").map((one) => one.split("=")));
+  const enter = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"];
+  const run = await promisify(execFile)("nsenter", [`--target=${leaders.get(host)}`, ...enter, ...argv]);
+  return run.stdout.trim();
 }
 
 /** Logs in and waits for the first page. */
@@ -78,6 +92,27 @@ export async function logIn(page, username = setting("HMS_USERNAME"), password =
 export async function screenshot(page, name, options = {}) {
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled", ...options });
+}
+
+const LOOKS = [
+  ["desktop", "light", { width: 1280, height: 800 }],
+  ["desktop", "dark", { width: 1280, height: 800 }],
+  ["phone", "light", { width: 390, height: 844 }],
+  ["phone", "dark", { width: 390, height: 844 }],
+];
+
+/** Pictures of the page on a desk and on a phone, in light and dark; what is hard to use or does not fit fails. */
+export async function examine(page, name) {
+  for (const [size, colorScheme, viewport] of LOOKS) {
+    await page.setViewportSize(viewport);
+    await page.emulateMedia({ colorScheme });
+    await screenshot(page, `${name}-${size}-${colorScheme}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(wide <= 0, `${name} is ${wide} px wider than a ${size}`);
+    if ((size === "desktop") === (colorScheme === "light")) await expectAccessible(page, `${name} (${size}, ${colorScheme})`);
+  }
+  await page.setViewportSize(LOOKS[0][2]);
+  await page.emulateMedia({ colorScheme: "light" });
 }
 
 /** Fails when axe finds what people with disabilities would stumble over. */

@@ -8,6 +8,7 @@ mod faults;
 mod input;
 mod logs;
 mod restart;
+mod sandbox;
 mod support;
 mod testbed;
 mod tidy;

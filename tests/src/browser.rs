@@ -19,20 +19,40 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Runs a script of tests/browser against a world, as the administrator, with more variables if it needs them.
 pub async fn run(world: &World, script: &str, variables: &[(&str, &str)]) -> Result<String> {
     let url = world.url();
-    let account = [("HMS_URL", url.as_str()), ("HMS_USERNAME", ADMIN), ("HMS_PASSWORD", world.password())];
-    run_script(script, &[&account[..], variables].concat()).await
+    let mut leaders = Vec::new();
+    for host in world.hosts() {
+        leaders.push(format!("{}={}", host.name(), host.leader()?.as_raw_nonzero()));
+    }
+    let leaders = leaders.join(",");
+    let given = [
+        ("HMS_URL", url.as_str()),
+        ("HMS_USERNAME", ADMIN),
+        ("HMS_PASSWORD", world.password()),
+        ("HMS_HOSTS", leaders.as_str()),
+    ];
+    // A browser breaks off every connection when the network of its machine changes, as it does here with every host
+    // that boots beside it: it gets the network of the controller's host, which has no way to anybody else either.
+    let network = format!("--net=/proc/{}/ns/net", world.controller_host().leader()?.as_raw_nonzero());
+    let mut node = Command::new("nsenter");
+    node.args([network.as_str(), "--", "node", script]);
+    start(node, script, &[&given[..], variables].concat()).await
 }
 
 /// Runs a script of tests/browser with these variables and returns what it printed.
 pub async fn run_script(script: &str, variables: &[(&str, &str)]) -> Result<String> {
+    let mut node = Command::new("node");
+    node.arg(script);
+    start(node, script, variables).await
+}
+
+async fn start(mut node: Command, script: &str, variables: &[(&str, &str)]) -> Result<String> {
     let folder = paths::repository().join("tests/browser");
     tokio::task::spawn_blocking({
         let folder = folder.clone();
         move || install(&folder)
     })
     .await??;
-    let mut node = Command::new("node");
-    node.arg(script).current_dir(&folder).envs(variables.iter().copied()).kill_on_drop(true);
+    node.current_dir(&folder).envs(variables.iter().copied()).kill_on_drop(true);
     let output = timeout(LIMIT, collect(node, b"")).await.with_context(|| format!("{script} hangs"))??;
     if !output.success() {
         bail!("{script} failed:\n{}", last_lines(&format!("{}\n{}", output.stdout, output.stderr), 40));

@@ -29,6 +29,8 @@ pub fn endpoint(address: &Address, tls: ClientTls) -> Channel {
     });
     // The real address is the connector's; tonic only needs a URI of the plain kind.
     Endpoint::from_static("http://hms")
+        .user_agent(concat!("hms/", env!("CARGO_PKG_VERSION")))
+        .expect("a version is a header value")
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true)
@@ -37,7 +39,7 @@ pub fn endpoint(address: &Address, tls: ClientTls) -> Channel {
 
 /// No connection could be made, so nothing of the call has reached the peer.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot connect to {address}: {cause}")]
+#[error("cannot connect to {address}: {}", in_words(.cause))]
 pub struct NotConnected {
     /// Where to.
     pub address: Address,
@@ -50,6 +52,14 @@ impl NotConnected {
     pub fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref())
     }
+}
+
+/// The error without the system's number for it, which says nothing more.
+fn in_words(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn timed_out() -> io::Error {
