@@ -35,6 +35,12 @@ async fn a_restart_through_web_rest_and_hmsctl_leaves_the_same_record() -> Resul
     ensure!(row.contains("id=\"app-cigar\"") && row.contains("Running"), "{row}");
     pids.push(pid().await?);
 
+    // A second one without scripts: the form leads back to the page, which says what became of it.
+    let form = client.post(format!("{}/apps/cigar/restart", world.url())).header(header::ORIGIN, world.url());
+    let page = form.send().await?.text().await?;
+    ensure!(page.contains("restart puma-cigar.service on asterra: ok"), "{page}");
+    pids.push(pid().await?);
+
     let token = log_in_to_rest(&world, &client).await?;
     let token = token["access_token"].as_str().context("access_token")?;
     let answer =
@@ -49,13 +55,13 @@ async fn a_restart_through_web_rest_and_hmsctl_leaves_the_same_record() -> Resul
     let mut unique = pids.clone();
     unique.dedup();
     ensure!(
-        unique.len() == 4 && !unique.contains(&"0".to_owned()),
+        unique.len() == 5 && !unique.contains(&"0".to_owned()),
         "the app was not restarted each time: {pids:?}"
     );
 
     let records = audit(&world).await?;
     let sources: Vec<_> = records.iter().map(|r| r["source"].as_str().unwrap_or_default()).collect();
-    assert_eq!(sources, ["cli", "rest", "web"]);
+    assert_eq!(sources, ["cli", "rest", "web", "web"]);
     for record in &records {
         let said: Vec<_> = ["actor", "method", "host", "target", "outcome"]
             .iter()

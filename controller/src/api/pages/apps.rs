@@ -23,7 +23,7 @@ pub(super) async fn act(
     let result = perform(&state, &session.caller, &key, &verb).await;
     if !wants_fragment(&headers) {
         return match result {
-            Ok(_) => Ok(Redirect::to("/").into_response()),
+            Ok(_) => Ok(Redirect::to(&format!("/?done={}", session.caller.request_id)).into_response()),
             Err(fault) => Err(Problem::of(fault, &session.caller)),
         };
     }

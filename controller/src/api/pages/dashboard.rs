@@ -1,24 +1,51 @@
 //! `/`: the state of everything.
 
-use axum::{extract::State as Shared, response::Response};
-use hms_web::{
-    frame::Place,
-    pages::DashboardPage,
-    parts::{ActivityList, AppRow, HostCard},
+use axum::{
+    extract::{Query, State as Shared},
+    response::Response,
 };
+use hms_web::{
+    frame::{Notice, Place, Tone},
+    pages::DashboardPage,
+    parts::{Activity, ActivityList, AppRow, HostCard, OutcomeKind},
+};
+use serde::Deserialize;
 
 use super::{frame, page, session::Session, view};
 use crate::{api::grpc, db, fleet::Fleet, state::State};
 
-pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Response {
-    let recent = db::audit::recent(&state.db, ActivityList::ROWS).await;
+#[derive(Deserialize, Default)]
+pub(super) struct Asked {
+    /// The request id of what was just done by a form without scripts.
+    done: Option<String>,
+}
+
+pub(super) async fn show(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let recent = db::audit::recent(&state.db, ActivityList::ROWS).await.unwrap_or_default();
+    let done =
+        recent.iter().find(|r| Some(&r.request_id) == asked.done.as_ref() && r.actor == session.caller.name);
+    let notice = done.cloned().map(|record| notice(&view::activity(record)));
     let mut shown = DashboardPage {
         frame: frame(&state, &session.caller, Place::Dashboard, "Dashboard"),
-        activity: ActivityList { rows: recent.unwrap_or_default().into_iter().map(view::activity).collect() },
+        activity: ActivityList { rows: recent.into_iter().map(view::activity).collect() },
         ..of(&state.fleet)
     };
+    shown.frame.notice = notice;
     shown.frame.events = "/events?view=dashboard".into();
     page(&shown)
+}
+
+/// What became of a call, as the audit has it.
+fn notice(act: &Activity) -> Notice {
+    let took = hms_web::text::took(act.took_ms);
+    let tone = if act.outcome == OutcomeKind::Ok { Tone::Good } else { Tone::Bad };
+    let message =
+        format!("{} {} on {}: {} after {took}", act.verb(), act.target, act.host, act.outcome.word());
+    Notice { tone, message, hint: act.detail.clone() }
 }
 
 /// The parts that the fleet knows.
