@@ -19,19 +19,23 @@ const PICTURES = [
 const LIVE_FOR = 60_000;
 const SETTLE = 3_000;
 
-await withPage(async (page) => {
+let session;
+
+await withPage(async (page, context) => {
   await logIn(page);
-  const app = page.locator("#app-tobacco");
-  await app.getByRole("button", { name: "Restart" }).click();
-  await app.getByText("Restarted").waitFor({ timeout: 30_000 });
+  for (const app of ["tobacco", "cigar"]) {
+    const row = page.locator(`#app-${app}`);
+    await row.getByRole("button", { name: "Restart" }).click();
+    await row.getByText(/Restarted in/).waitFor({ timeout: 60_000 });
+  }
   await page.waitForTimeout(LIVE_FOR);
+  session = await context.storageState();
 }, DESKTOP);
 
 for (const [name, path, options] of PICTURES) {
   await withPage(async (page) => {
-    await logIn(page);
     await page.goto(path);
     await page.waitForTimeout(SETTLE);
     await screenshot(page, name);
-  }, options);
+  }, { ...options, storageState: session });
 }

@@ -1,6 +1,6 @@
 //! File systems that can fill up: the local ones, each once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use hms_proto::host::v1::Filesystem;
 
@@ -19,7 +19,7 @@ struct Mount<'a> {
 /// The file systems with their use.
 pub(crate) fn read() -> Vec<Filesystem> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts(&text).into_iter().filter_map(|point| measure(&point)).collect()
+    mounts(&text, |point| Path::new(point).is_dir()).into_iter().filter_map(|point| measure(&point)).collect()
 }
 
 fn measure(mount_point: &str) -> Option<Filesystem> {
@@ -30,13 +30,17 @@ fn measure(mount_point: &str) -> Option<Filesystem> {
     (total_bytes > 0).then(|| Filesystem { mount_point: mount_point.to_owned(), total_bytes, used_bytes })
 }
 
-/// The mount points to measure. A device that is mounted several times, as sandboxes do, is measured at the shortest.
-fn mounts(mountinfo: &str) -> Vec<String> {
+/// The mount points to measure. A device that is mounted several times, as sandboxes do, is measured at the shortest;
+/// single files that are mounted, as containers do, are of a file system of somebody else.
+fn mounts(mountinfo: &str, is_folder: impl Fn(&str) -> bool) -> Vec<String> {
     let mut points: BTreeMap<&str, String> = BTreeMap::new();
     for mount in mountinfo.lines().filter_map(parse) {
         let is_root_overlay = mount.kind == "overlay" && mount.point == "/";
         // What is mounted below /run was put there by programs for themselves.
         if mount.point.starts_with("/run/") || !is_root_overlay && !ON_DISK.contains(&mount.kind) {
+            continue;
+        }
+        if !is_folder(&mount.point) {
             continue;
         }
         let point = points.entry(mount.device).or_insert_with(|| mount.point.clone());
@@ -76,8 +80,10 @@ mod tests {
 27 22 7:1 / /snap/x ro - squashfs /dev/loop1 ro
 28 22 0:50 / /mnt/nfs rw - nfs4 server:/x rw
 30 22 8:9 / /run/host/incoming rw - ext4 /dev/sdb rw
+31 22 8:7 /tools/x /usr/bin/x ro - ext4 /dev/sdc rw
 29 22 0:51 / /var/lib/docker/x rw - overlay overlay rw";
-        assert_eq!(mounts(text), ["/", "/srv/my data"]);
-        assert_eq!(mounts("600 500 0:99 / / rw - overlay overlay rw,lowerdir=/a\nrubbish"), ["/"]);
+        let is_folder = |point: &str| !point.starts_with("/usr/bin/");
+        assert_eq!(mounts(text, is_folder), ["/", "/srv/my data"]);
+        assert_eq!(mounts("600 500 0:99 / / rw - overlay overlay rw,lowerdir=/a\nrubbish", is_folder), ["/"]);
     }
 }

@@ -227,7 +227,7 @@ async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut a
     if let Some(last) = headers.get("last-event-id").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty()) {
         asked.after = last.to_owned();
     }
-    let (host, query) = match asked.query(&state.fleet) {
+    let (host, query) = match asked.live_query(&state.fleet) {
         Ok(found) => found,
         Err(fault) => return refused(&fault),
     };

@@ -117,7 +117,7 @@ impl Asked {
     }
 
     /// The host to ask, and what.
-    pub(super) fn query(&self, fleet: &Fleet) -> Result<(HostName, LogQuery), Fault> {
+    fn query(&self, fleet: &Fleet) -> Result<(HostName, LogQuery), Fault> {
         let (host, units) = match self.source.split_once(':') {
             Some(("app", key)) => {
                 let app = grpc::apps::find(fleet, &AppKey::try_from(key)?)?;
@@ -159,6 +159,16 @@ impl Asked {
                 after_cursor: self.after.clone(),
             },
         ))
+    }
+
+    /// What the stream asks for. Where it goes on from an entry it takes all that came since: a limit would leave out
+    /// the older ones of them, and nobody would know.
+    pub(super) fn live_query(&self, fleet: &Fleet) -> Result<(HostName, LogQuery), Fault> {
+        let (host, mut query) = self.query(fleet)?;
+        if !self.after.is_empty() {
+            query.limit = 0;
+        }
+        Ok((host, query))
     }
 
     /// The address of the stream that goes on where the page ends.
