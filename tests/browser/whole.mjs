@@ -68,6 +68,8 @@ async function stopAndStart(page) {
   await row.getByRole("button", { name: "Start" }).click();
   await row.getByText(/Started in/).waitFor(PATIENCE);
   await row.locator(".app-state").getByText("Running").waitFor(PATIENCE);
+  const words = await row.getByRole("button").allInnerTexts();
+  expect(/^Restart\b/.test(words[0]) && /^Stop\b/.test(words[1]), `the buttons are ${words.join(", ")}`);
 }
 
 /** Writes down when each row of the log is put into the page. */
@@ -163,21 +165,21 @@ async function addAHost(page) {
   await page.getByRole("button", { name: "Add host" }).click();
   const token = page.getByText(/^hms1\.[\w-]+\.[\w-]+\.[0-9a-f]{64}$/);
   await token.waitFor(PATIENCE);
-  await page.locator("#host-corona").getByText("192.0.2.7:9444").waitFor(PATIENCE);
+  await page.locator("#host-row-corona").getByText("192.0.2.7:9444").waitFor(PATIENCE);
   await examine(page, "hosts-token");
   await page.reload();
   expect((await token.count()) === 0, "the token is shown twice");
-  await page.locator("#host-corona").getByText("Remove").first().click();
+  await page.locator("#host-row-corona details.remove summary").click();
   await page.getByLabel("Type corona to remove it").fill("corona");
   await page.getByRole("button", { name: "Remove corona" }).click();
-  await page.locator("#host-corona").waitFor({ state: "detached" });
+  await page.locator("#host-row-corona").waitFor({ state: "detached" });
 }
 
 async function readTheAudit(page) {
   await page.goto("/audit");
   await page.getByRole("row").filter({ hasText: "puma-cigar.service" }).first().waitFor();
   const text = await page.locator("table.audit").innerText();
-  for (const word of ["restarted", "stopped", "started", "corona"]) {
+  for (const word of ["restart puma-cigar", "stop puma-cigar", "start puma-cigar", "corona", "user name or the password is wrong"]) {
     expect(text.includes(word), `the audit does not tell of "${word}":\n${text}`);
   }
   await examine(page, "audit");

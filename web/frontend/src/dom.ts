@@ -29,7 +29,6 @@ const isTyped = (node: Node): boolean =>
 export function morph(old: Element, fresh: Element, fromStream: boolean): void {
   Idiomorph.morph(old, fresh, {
     morphStyle: "outerHTML",
-    ignoreActiveValue: true,
     callbacks: {
       beforeNodeMorphed(before: Node, after: Node): boolean {
         if (!(before instanceof Element) || !fromStream) return true;
