@@ -10,13 +10,12 @@ const PICTURES = [
   ["dashboard-dark", "/", { ...DESKTOP, colorScheme: "dark" }],
   ["dashboard-phone", "/", { ...PHONE, colorScheme: "dark" }],
   ["logs-dark", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "dark" }],
-  ["logs-light", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "light" }],
   ["hosts-light", "/hosts", { ...DESKTOP, colorScheme: "light" }],
   ["audit-light", "/audit", { ...DESKTOP, colorScheme: "light" }],
 ];
 
 // Charts draw the last minutes: a demo that has just begun has to live a little before its picture is taken.
-const LIVE_FOR = 60_000;
+const LIVE_FOR = 45_000;
 const SETTLE = 3_000;
 
 let session;
