@@ -17,8 +17,11 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 pub(super) async fn measure(world: &World, table: &mut Table) -> Result<()> {
     let host = world.controller_host();
-    host.write_file(format!("/etc/systemd/system/{UNIT}"), "[Service]\nExecStart=/bin/sleep infinity\n")
-        .await?;
+    host.write_file(
+        format!("/etc/systemd/system/{UNIT}"),
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n",
+    )
+    .await?;
     host.run(&["systemctl", "daemon-reload"]).await?;
     let admin = people::log_in_as_admin(world).await?;
     let mut units = admin.units(&world.grpc())?;
