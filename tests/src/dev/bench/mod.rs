@@ -23,14 +23,14 @@ pub(crate) async fn run() -> Result<()> {
     let plan = Plan::new().host("asterra", &["cigar"]).binaries(binaries);
     let world = World::start(&Testbed::new().await?, &plan, &|step| eprintln!("{step}")).await?;
     let mut table = Table::default();
+    eprintln!("looking at HMS while nothing happens");
+    idle::measure(&world, &mut table).await?;
     eprintln!("reading and following logs");
     logs::measure(&world, &mut table).await?;
     eprintln!("restarting a unit");
     restart::measure(&world, &mut table).await?;
     eprintln!("asking for pages");
     web::measure(&world, &mut table).await?;
-    eprintln!("looking at HMS while nothing happens");
-    idle::measure(&world, &mut table).await?;
     let file = paths::repository().join("docs/benchmarks.md");
     std::fs::write(&file, table.to_markdown())?;
     println!("{}", table.to_text());
