@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use hms_proto::transport::{Limits, Places};
 use sd_notify::NotifyState;
 use sqlx::PgPool;
 use tokio::{
@@ -17,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api,
+    api::{self, door::Door},
     auth::Auth,
     config::Serve,
     db, directory,
@@ -136,7 +140,11 @@ async fn serve_web(
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<()> {
-    let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+    // Browsers open several connections each, and many people may sit behind one address.
+    let limits = Limits { connections: 2048, per_address: 256, ..Limits::default() };
+    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.handshake);
+    let door = Door::new(acceptor, Places::new(limits));
+    let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
     let http = server.http_builder();
     http.http1()
         .header_read_timeout(Duration::from_secs(5))

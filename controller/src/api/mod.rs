@@ -1,5 +1,6 @@
 //! The faces of the controller: gRPC, REST and pages.
 
+pub(crate) mod door;
 pub(crate) mod grpc;
 mod pages;
 mod rest;

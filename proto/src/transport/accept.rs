@@ -1,11 +1,10 @@
 //! The accept loop: every connection is bounded before it costs anything.
 
 use std::{
-    collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,30 +14,14 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Server, server::Connected};
 
+use super::places::{Limits, Place, Places};
 use crate::identity::{Identity, serial_of, validity_of};
-
-/// How much a port takes on.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Open connections, handshakes included. More are closed at once.
-    pub connections: usize,
-    /// Open connections from one address.
-    pub per_address: usize,
-    /// How long a handshake may take.
-    pub handshake: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connections: 1024, per_address: 128, handshake: Duration::from_secs(5) }
-    }
-}
 
 /// Who is at the other end of a connection. tonic puts it into each request's extensions.
 #[derive(Debug, Clone)]
@@ -58,29 +41,7 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    _held: Held,
-}
-
-/// The place that a connection takes up, given back when it closes.
-#[derive(Debug)]
-struct Held {
-    _permit: OwnedSemaphorePermit,
-    address: IpAddr,
-    counts: Counts,
-}
-
-type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = counts.get_mut(&self.address) {
-            *n -= 1;
-            if *n == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
+    _place: Place,
 }
 
 /// Accepts connections until the receiver is dropped. Each handshake runs in its own task with the configuration
@@ -92,8 +53,7 @@ pub fn accept(
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
-        let places = Arc::new(Semaphore::new(limits.connections));
-        let counts = Counts::default();
+        let places = Places::new(limits);
         while !ready.is_closed() {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -101,13 +61,13 @@ pub fn accept(
             };
             match accepted {
                 Ok((tcp, address)) => {
-                    let Some(held) = reserve(&places, &counts, address.ip(), limits.per_address) else {
+                    let Some(place) = places.take(address.ip()) else {
                         tracing::warn!(%address, "too many connections, closed one");
                         continue;
                     };
                     let (config, ready) = (config.load_full(), ready.clone());
                     tokio::spawn(async move {
-                        match tokio::time::timeout(limits.handshake, handshake(tcp, address, config, held))
+                        match tokio::time::timeout(limits.handshake, handshake(tcp, address, config, place))
                             .await
                         {
                             Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
@@ -127,22 +87,11 @@ pub fn accept(
     ReceiverStream::new(receiver)
 }
 
-fn reserve(places: &Arc<Semaphore>, counts: &Counts, address: IpAddr, most: usize) -> Option<Held> {
-    let permit = places.clone().try_acquire_owned().ok()?;
-    let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    let n = map.entry(address).or_default();
-    if *n >= most {
-        return None;
-    }
-    *n += 1;
-    Some(Held { _permit: permit, address, counts: counts.clone() })
-}
-
 async fn handshake(
     tcp: TcpStream,
     address: SocketAddr,
     config: Arc<ServerConfig>,
-    held: Held,
+    place: Place,
 ) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     let stream = TlsAcceptor::from(config).accept(tcp).await?;
@@ -154,7 +103,7 @@ async fn handshake(
         certificate_serial: serial_of(leaf).map_err(io::Error::other)?,
         address,
     };
-    Ok(Connection { stream, peer, _held: held })
+    Ok(Connection { stream, peer, _place: place })
 }
 
 /// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers).

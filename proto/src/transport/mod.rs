@@ -2,6 +2,8 @@
 
 mod accept;
 mod connect;
+mod places;
 
-pub use accept::{Connection, Limits, Peer, accept, harden};
+pub use accept::{Connection, Peer, accept, harden};
 pub use connect::{ClientTls, NotConnected, endpoint};
+pub use places::{Limits, Place, Places};
