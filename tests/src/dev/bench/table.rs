@@ -62,6 +62,7 @@ times are those of a small virtual machine. The journal is that of the test host
 
 const FOOT: &str = "
 How: each time is the median of the runs named in `tests/src/dev/bench`. Programs are built with `--profile bench-run` (optimised, without link-time optimisation).
+Patterns are matched by the agent, in linear time, on what `journalctl -o json` prints; `journalctl --grep` has to print less, and is ahead there.
 ";
 
 fn millis(time: Duration) -> String {
