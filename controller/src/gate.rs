@@ -29,6 +29,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
+use uuid::Uuid;
 
 use crate::{
     auth::Caller,
@@ -44,6 +45,8 @@ const ACTION: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(30);
 /// How often the session is looked at while a stream is open.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Between two attempts to write an outcome.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// The largest request that changes something; gRPC's own default.
 const LARGEST: usize = 4 << 20;
 /// Services of gRPC itself, open to every caller that was let in.
@@ -161,13 +164,24 @@ impl Gate {
         let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(request_id = %call.caller.request_id, caller = %call.caller.name, source = call.caller.source.word(), method = %call.path,
             host = call.host.as_ref().map_or("", HostName::as_str), outcome, took_ms, "call");
-        let written =
-            db::audit::outcome(&self.core.db, call.caller.request_id, outcome, detail, took_ms).await;
-        if let Err(error) = written {
-            // The next start closes it as "unknown", which is the truth as far as the record knows it.
-            tracing::error!(%error, request_id = %call.caller.request_id, outcome, "cannot record an outcome");
-        }
+        self.record(call.caller.request_id, outcome, detail.to_owned(), took_ms).await;
         self.core.fleet.tell(Change::Activity);
+    }
+
+    /// Writes an outcome; later, when the database is away now. What is not written by the next start is closed as
+    /// "unknown" then.
+    async fn record(&self, id: Uuid, outcome: &'static str, detail: String, took_ms: u32) {
+        let Err(error) = db::audit::outcome(&self.core.db, id, outcome, &detail, took_ms).await else {
+            return;
+        };
+        tracing::error!(%error, request_id = %id, outcome, "cannot record an outcome, trying again");
+        let core = self.core.clone();
+        tokio::spawn(async move {
+            while db::audit::outcome(&core.db, id, outcome, &detail, took_ms).await.is_err() {
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            core.fleet.tell(Change::Activity);
+        });
     }
 
     async fn look(self, call: Call, rule: Option<&Rule>, request: Request<Body>) -> Response<Body> {

@@ -143,6 +143,30 @@ async fn without_the_database_nothing_is_changed_and_it_recovers() -> Result<()>
     Ok(())
 }
 
+/// The database goes away while a call runs: the call ends, and its outcome is recorded when the database is back.
+#[tokio::test]
+async fn an_outcome_is_recorded_when_the_database_is_back() -> Result<()> {
+    let world = World::single().await?;
+    let host = world.controller_host();
+    let slow = "[Service]\nExecStartPre=/bin/sleep 6\n";
+    host.write_file("/etc/systemd/system/puma-cigar.service.d/slow.conf", slow).await?;
+    host.run(&["systemctl", "daemon-reload"]).await?;
+    let admin = world.admin();
+    let call = tokio::spawn(async move { admin.exec(&["apps", "restart", "cigar"]).await });
+    let outcome = async |word: &str| -> Result<()> {
+        let said = world.hmsctl(&["audit", "--outcome", word, "--method", "Restart", "-o", "json"]).await?;
+        ensure!(said.stdout.contains("UnitService/Restart"), "{}{}", said.stdout, said.stderr);
+        Ok(())
+    };
+    eventually(SOON, async || outcome("running").await).await?;
+    host.run(&["systemctl", "stop", "postgresql@15-main.service"]).await?;
+    let said = call.await??;
+    ensure!(said.code == 0, "the restart itself went well: exit {} {}", said.code, said.stderr);
+    host.run(&["systemctl", "start", "postgresql@15-main.service"]).await?;
+    world.wait_until_ready().await?;
+    eventually(SOON, async || outcome("ok").await).await
+}
+
 /// The way in when everything above is gone: straight to the agent, with the same rights.
 #[tokio::test]
 async fn hmsctl_works_directly_while_the_controller_is_stopped() -> Result<()> {
