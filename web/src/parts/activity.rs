@@ -44,16 +44,9 @@ impl OutcomeKind {
         Self::ALL.into_iter().find(|kind| kind.word() == word).unwrap_or_default()
     }
 
-    /// Its icon.
+    /// Its icon, which is called as its word.
     pub fn icon(&self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Denied => "denied",
-            Self::Unreachable => "unreachable",
-            Self::Unknown => "unknown",
-            Self::Running => "running",
-        }
+        self.word()
     }
 }
 
