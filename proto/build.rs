@@ -11,11 +11,15 @@ const FILES: &[&str] = &[
     "hms/host/v1/unit.proto",
     "hms/host/v1/log.proto",
     "hms/host/v1/host.proto",
+    "hms/host/v1/script.proto",
+    "hms/host/v1/job.proto",
     "hms/controller/v1/fleet.proto",
     "hms/controller/v1/app.proto",
     "hms/controller/v1/enrollment.proto",
     "hms/controller/v1/session.proto",
     "hms/controller/v1/audit.proto",
+    "hms/controller/v1/script.proto",
+    "hms/controller/v1/job.proto",
 ];
 
 /// Enum fields that JSON shows as words (`src/words.rs`).
@@ -23,6 +27,11 @@ const WORDS: &[(&str, &str)] = &[
     ("hms.controller.v1.App.state", "crate::words::app_state"),
     ("hms.controller.v1.Host.state", "crate::words::host_state"),
     ("hms.Fault.kind", "crate::words::fault_kind"),
+    ("hms.host.v1.Parameter.kind", "crate::words::parameter_kind"),
+    ("hms.host.v1.Script.run_as", "crate::words::run_as"),
+    ("hms.host.v1.Job.state", "crate::words::job_state"),
+    ("hms.controller.v1.Run.state", "crate::words::job_state"),
+    ("hms.controller.v1.Schedule.last_state", "crate::words::job_state"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,6 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut builder = tonic_prost_build::configure()
         .include_file("contract.rs")
+        // One order, so that what is shown and what is hashed does not change by itself.
+        .btree_map(".")
         .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
         .type_attribute(".", "#[cfg_attr(feature = \"openapi\", derive(utoipa::ToSchema))]")
         .message_attribute(".", "#[serde(default)]")

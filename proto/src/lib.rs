@@ -5,6 +5,7 @@
 //! - [`access`]: who may call which method, read from the descriptors.
 //! - [`fault`]: what went wrong, and what each face makes of it.
 //! - [`names`]: parsed names; the only way from text to something a host acts on.
+//! - [`script`]: what a script's manifest may say, and how parameters become arguments; [`report`]: what checks print.
 //! - [`identity`]: who a certificate belongs to, and whom to trust.
 //! - [`transport`]: TLS connections in and out, bounded.
 //! - [`when`]: points in time as people type them.
@@ -29,6 +30,8 @@ pub mod access;
 pub mod fault;
 pub mod identity;
 pub mod names;
+pub mod report;
+pub mod script;
 pub mod transport;
 pub mod when;
 mod words;

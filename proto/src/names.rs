@@ -143,6 +143,60 @@ name! {
 }
 
 name! {
+    /// The name of a script: that of its folder.
+    ScriptName, "script name", |text| {
+        if is_identifier(text, 64) {
+            Ok(())
+        } else {
+            Err("it must be 1 to 64 lower-case letters, digits and underscores, beginning with a letter")
+        }
+    }
+}
+
+/// Lower-case letters, digits and underscores, beginning with a letter.
+pub(crate) fn is_identifier(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+name! {
+    /// A label of hosts: `web`, `env=production`.
+    Label, "label", |text| {
+        let fits = (1..=63).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._=-".contains(&b));
+        if fits { Ok(()) } else { Err("it must be 1 to 63 lower-case letters, digits and . _ = -, beginning with a letter or digit") }
+    }
+}
+
+name! {
+    /// The id of a job or a run: a UUID in its usual form, lower case.
+    JobId, "job id", |text| {
+        let fits = uuid::Uuid::try_parse(text).is_ok_and(|id| !id.is_nil() && id.hyphenated().to_string() == text);
+        if fits { Ok(()) } else { Err("it must be a UUID, such as 0193f0a2-5b7e-7c3a-9d41-2f6d1c0e8a55") }
+    }
+}
+
+impl JobId {
+    /// A new one. Later ones sort after earlier ones.
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+
+    /// The unit that a job runs as.
+    pub fn unit(&self) -> String {
+        format!("hms-job-{}.service", self.0)
+    }
+}
+
+impl Default for JobId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+name! {
     /// A position in a journal, as journald writes it: `s=…;i=…;b=…;m=…;t=…;x=…` (sd_journal_get_cursor(3)).
     Cursor, "journal cursor", |text| {
         let fits = text.len() <= 256
@@ -298,6 +352,22 @@ mod tests {
         assert_eq!(Address::with_default_port("::1", 9444).unwrap().as_str(), "[::1]:9444");
         assert_eq!(Address::with_default_port("asterra", 9444).unwrap().as_str(), "asterra:9444");
         assert_eq!(Address::try_from("[fd00::7]:1").unwrap().host(), "fd00::7");
+    }
+
+    /// Security case 48.
+    #[test]
+    fn scripts_and_jobs() {
+        for bad in ["", "../x", "a/b", "a-b", "A", "1a", "a b", "-x", "a.sh", "a\0", &"a".repeat(65)] {
+            assert!(ScriptName::try_from(bad).is_err(), "{bad:?}");
+        }
+        assert!(ScriptName::try_from("check_disk_space").is_ok());
+        let id = JobId::new();
+        assert_eq!(JobId::try_from(id.as_str()).unwrap(), id);
+        for bad in
+            ["", "x", "00000000-0000-0000-0000-000000000000", "0193F0A2-5B7E-7C3A-9D41-2F6D1C0E8A55", "../x"]
+        {
+            assert!(JobId::try_from(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

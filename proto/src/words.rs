@@ -23,3 +23,6 @@ macro_rules! words {
 words!(app_state, crate::controller::v1::AppState, "APP_STATE_");
 words!(host_state, crate::controller::v1::HostState, "HOST_STATE_");
 words!(fault_kind, crate::fault::FaultKind, "FAULT_KIND_");
+words!(parameter_kind, crate::host::v1::ParameterKind, "PARAMETER_KIND_");
+words!(run_as, crate::host::v1::RunAs, "RUN_AS_");
+words!(job_state, crate::host::v1::JobState, "JOB_STATE_");
