@@ -68,7 +68,8 @@ fn main() -> ExitCode {
     // Two workers: one may be busy with a log query while the other answers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        // Each stream of log entries has one, while it is open.
+        .max_blocking_threads(96)
         .enable_all()
         .build();
     let outcome = match runtime {

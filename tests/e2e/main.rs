@@ -6,6 +6,7 @@ mod access;
 mod browser;
 mod faults;
 mod input;
+mod journal;
 mod logs;
 mod restart;
 mod sandbox;

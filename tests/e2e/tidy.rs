@@ -11,10 +11,11 @@ use hms_tests::paths;
 const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("web", &[]),
-    ("agent", &["hms-proto"]),
+    ("journal", &[]),
+    ("agent", &["hms-journal", "hms-proto"]),
     ("cli", &["hms-proto"]),
     ("controller", &["hms-proto", "hms-web"]),
-    ("tests", &["hms-proto"]),
+    ("tests", &["hms-journal", "hms-proto"]),
 ];
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,12 +1,13 @@
 //! Entries on their way out: packed into chunks, through a bounded channel that a slow reader fills.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
+use hms_journal::{Damage, Journal, Step};
 use hms_proto::host::v1::{LogChunk, LogEntry, LogGap};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
-use super::entry;
+use super::entry::{self, Read};
 
 const ENTRIES: usize = 512;
 const BYTES: usize = 256 * 1024;
@@ -17,66 +18,87 @@ const FIRST_ENTRIES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-/// Packs entries.
+/// Packs entries. Its calls block while the reader is slow.
 #[derive(Debug)]
 pub(crate) struct Chunks {
     to: mpsc::Sender<Result<LogChunk, Status>>,
     pending: Vec<LogEntry>,
     bytes: usize,
     most: usize,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Chunks {
     /// Sends to this channel; holds the permit as long as it lives.
     pub(crate) fn new(to: mpsc::Sender<Result<LogChunk, Status>>, permit: OwnedSemaphorePermit) -> Self {
-        Self { to, pending: Vec::new(), bytes: 0, most: FIRST_ENTRIES, _permit: Arc::new(permit) }
+        Self { to, pending: Vec::new(), bytes: 0, most: FIRST_ENTRIES, _permit: permit }
+    }
+
+    /// Reads an entry and adds it, or what there is to say instead of it.
+    pub(crate) fn read(&mut self, journal: &mut Journal, entry: &hms_journal::Entry) -> Result<(), Gone> {
+        match entry::read(journal, entry) {
+            Some(Read::Entry(entry)) => self.push(entry),
+            Some(Read::Gap(gap)) => self.gap(&gap.reason, gap.count),
+            None => self.gap("corrupt", 1),
+        }
+    }
+
+    /// An entry out of a step. Damage is told on the way.
+    pub(crate) fn take(&mut self, step: Step) -> Result<Option<hms_journal::Entry>, Gone> {
+        match step {
+            Step::Entry(entry) => Ok(Some(entry)),
+            Step::Damage(Damage { path, error }) => {
+                tracing::warn!(path = %path.display(), %error, "left out the rest of a journal file");
+                self.gap("corrupt", 0)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Adds an entry, and sends a chunk when one is full.
-    pub(crate) async fn push(&mut self, entry: LogEntry) -> Result<(), Gone> {
+    fn push(&mut self, entry: LogEntry) -> Result<(), Gone> {
         self.bytes += entry::size(&entry);
         self.pending.push(entry);
-        if self.pending.len() >= self.most || self.bytes >= BYTES { self.flush().await } else { Ok(()) }
+        if self.pending.len() >= self.most || self.bytes >= BYTES { self.flush() } else { Ok(()) }
     }
 
     /// Sends what there is.
-    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
+    pub(crate) fn flush(&mut self) -> Result<(), Gone> {
         if self.pending.is_empty() {
             return Ok(());
         }
         self.most = ENTRIES;
         self.bytes = 0;
         let entries = mem::take(&mut self.pending);
-        self.send(LogChunk { entries, ..LogChunk::default() }).await
+        self.send(Ok(LogChunk { entries, ..LogChunk::default() }))
     }
 
     /// Says that entries are missing here.
-    pub(crate) async fn gap(&mut self, reason: &str, count: u64) -> Result<(), Gone> {
-        self.flush().await?;
+    pub(crate) fn gap(&mut self, reason: &str, count: u64) -> Result<(), Gone> {
+        self.flush()?;
         let gap = LogGap { reason: reason.to_owned(), count };
-        self.send(LogChunk { gap: Some(gap), ..LogChunk::default() }).await
+        self.send(Ok(LogChunk { gap: Some(gap), ..LogChunk::default() }))
     }
 
     /// Says that the past is complete, with the last of it.
-    pub(crate) async fn caught_up(&mut self) -> Result<(), Gone> {
+    pub(crate) fn caught_up(&mut self) -> Result<(), Gone> {
         self.bytes = 0;
         let entries = mem::take(&mut self.pending);
-        self.send(LogChunk { entries, caught_up: true, ..LogChunk::default() }).await
+        self.send(Ok(LogChunk { entries, caught_up: true, ..LogChunk::default() }))
     }
 
     /// Ends the stream with an error.
-    pub(crate) async fn fail(self, status: Status) {
-        drop(self.to.send(Err(status)).await);
+    pub(crate) fn fail(&mut self, status: Status) {
+        // A reader that has gone misses nothing.
+        drop(self.flush().and_then(|()| self.send(Err(status))));
     }
 
-    /// Resolves when nobody reads any more.
-    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
-        let to = self.to.clone();
-        async move { to.closed().await }
+    /// An error when nobody reads any more.
+    pub(crate) fn is_wanted(&self) -> Result<(), Gone> {
+        if self.to.is_closed() { Err(Gone) } else { Ok(()) }
     }
 
-    async fn send(&self, chunk: LogChunk) -> Result<(), Gone> {
-        self.to.send(Ok(chunk)).await.map_err(|_| Gone)
+    fn send(&self, chunk: Result<LogChunk, Status>) -> Result<(), Gone> {
+        self.to.blocking_send(chunk).map_err(|_| Gone)
     }
 }

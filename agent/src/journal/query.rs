@@ -1,22 +1,22 @@
 //! Entries of the past.
 
-use hms_proto::{
-    fault::Fault,
-    host::v1::LogEntry,
-    names::{Cursor, UnitName},
-};
+use std::cmp::Ordering;
+
+use hms_journal::{Entry, Journal, Step};
+use hms_proto::{fault::Fault, names::UnitName};
 
 use super::{
     chunks::{Chunks, Gone},
-    entry,
-    reader::{Filter, Read, Reader, Walk},
+    entry::{self, Read},
+    filter::Filter,
 };
 
 /// A query without a limit ends here.
 const ALL: u32 = 1_000_000;
-/// So much is kept in memory to turn it around; more is read twice.
-const HELD_ENTRIES: usize = 10_000;
-const HELD_BYTES: usize = 32 * 1024 * 1024;
+/// So many places are held to be turned around; of more, only the oldest is kept, and they are read again from there.
+const HELD: usize = 10_000;
+/// Entries that are looked at before it is asked whether anybody still waits.
+const GLANCE: u32 = 4096;
 
 /// Why reading stopped.
 #[derive(Debug)]
@@ -39,163 +39,125 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Sends the entries, oldest first; with a limit, the newest. Returns the cursor of the newest entry that was looked at.
-pub(crate) async fn query(filter: &Filter, limit: u32, out: &mut Chunks) -> Result<Option<String>, Stop> {
+/// Sends the entries, oldest first; with a limit, the newest.
+pub(crate) fn query(filter: &Filter, limit: u32, out: &mut Chunks) -> Result<(), Stop> {
+    let mut journal = filter.open()?;
+    past(&mut journal, filter, limit, out)?;
+    Ok(out.flush()?)
+}
+
+/// The same, of a journal that is open.
+pub(crate) fn past(journal: &mut Journal, filter: &Filter, limit: u32, out: &mut Chunks) -> Result<(), Gone> {
     if let Some(after) = &filter.after
-        && !exists(after).await?
+        && !journal.seek_cursor(after)
     {
-        out.gap("vacuumed", 0).await?;
+        out.gap("vacuumed", 0)?;
+    }
+    if limit == 0 {
+        match (&filter.after, filter.since) {
+            (Some(_), _) => {}
+            (None, Some(since)) => journal.seek_time(since),
+            (None, None) => journal.seek_head(),
+        }
+        return forward(journal, filter, ALL, out);
     }
     let limit = limit.min(ALL);
-    if limit == 0 {
-        let walk = filter.after.as_ref().map_or(Walk::Forward, |c| Walk::From(c.as_str()));
-        return forward(filter, walk, ALL, out).await;
-    }
-    let unbounded = filter.since.is_none() && filter.until.is_none() && filter.after.is_none();
-    if unbounded && !filter.greps() {
-        return forward(filter, Walk::Tail(limit), limit, out).await;
-    }
-    match newest(filter, limit).await? {
-        Newest::Entries(entries) => {
-            let last = entries.first().map(|e| e.cursor.clone());
-            for entry in entries.into_iter().rev() {
-                out.push(entry).await?;
-            }
-            Ok(last)
+    match newest(journal, filter, limit, out)? {
+        Newest::All(entries) => entries.iter().rev().try_for_each(|entry| out.read(journal, entry)),
+        Newest::From(oldest) => {
+            journal.seek_cursor(&oldest.cursor);
+            out.read(journal, &oldest)?;
+            forward(journal, filter, limit - 1, out)
         }
-        Newest::From(cursor) => forward(filter, Walk::From(&cursor), limit, out).await,
     }
 }
 
-/// Sends entries in the order in which they are read.
-async fn forward(
-    filter: &Filter,
-    walk: Walk<'_>,
-    limit: u32,
-    out: &mut Chunks,
-) -> Result<Option<String>, Stop> {
-    let mut reader = Reader::start(filter, walk)?;
-    let gone = out.closed();
-    tokio::pin!(gone);
-    let (mut sent, mut last) = (0, None);
-    loop {
-        let read = tokio::select! {
-            read = reader.next() => read?,
-            () = &mut gone => return Err(Stop::Gone),
-        };
-        match read {
-            Read::Entry(entry) => {
-                last = Some(entry.cursor.clone());
-                if !is_wanted(filter, &entry) {
-                    continue;
-                }
-                out.push(entry).await?;
-                sent += 1;
-                if sent == limit {
-                    return Ok(last);
-                }
-            }
-            Read::Unreadable => out.gap("corrupt", 1).await?,
-            Read::End => break,
+/// Sends entries from where the journal stands.
+fn forward(journal: &mut Journal, filter: &Filter, limit: u32, out: &mut Chunks) -> Result<(), Gone> {
+    let (mut sent, mut looked, mut scratch) = (0, 0_u32, Vec::new());
+    while let Some(step) = journal.next() {
+        looked = looked.wrapping_add(1);
+        if looked.is_multiple_of(GLANCE) {
+            out.is_wanted()?;
         }
+        let Some(entry) = out.take(step)? else { continue };
+        if filter.until.is_some_and(|until| entry.cursor.realtime > until) {
+            break;
+        }
+        if filter.since.is_some_and(|since| entry.cursor.realtime < since) {
+            continue;
+        }
+        if !filter.matches(journal, &entry, &mut scratch) {
+            continue;
+        }
+        if sent == limit {
+            return if limit == ALL { out.gap("limit", 0) } else { Ok(()) };
+        }
+        out.read(journal, &entry)?;
+        sent += 1;
     }
-    reader.finish().await?;
-    Ok(last)
-}
-
-/// A walk from a cursor begins with the entry at it, and knows no `since`.
-pub(crate) fn is_wanted(filter: &Filter, entry: &LogEntry) -> bool {
-    let is_after = filter.after.as_ref().is_none_or(|c| c.as_str() != entry.cursor);
-    is_after && filter.since.is_none_or(|since| entry.time_usec >= since) && filter.matches(entry)
+    Ok(())
 }
 
 enum Newest {
-    /// They are here, newest first.
-    Entries(Vec<LogEntry>),
+    /// These, newest first.
+    All(Vec<Entry>),
     /// They are too many to hold; this is the oldest of them.
-    From(String),
+    From(Entry),
 }
 
 /// Looks for the newest matches, from the end of the journal.
-async fn newest(filter: &Filter, limit: u32) -> Result<Newest, Fault> {
-    let mut reader = Reader::start(filter, Walk::Reverse)?;
-    let (mut entries, mut bytes, mut count, mut oldest) = (Vec::new(), 0, 0, None);
-    loop {
-        let entry = match reader.next().await? {
-            Read::Entry(entry) => entry,
-            Read::Unreadable => continue,
-            Read::End => break,
-        };
-        if filter.after.as_ref().is_some_and(|after| is_at_or_before(&entry, after)) {
+fn newest(journal: &mut Journal, filter: &Filter, limit: u32, out: &mut Chunks) -> Result<Newest, Gone> {
+    match filter.until {
+        Some(until) => journal.seek_time(until.saturating_add(1)),
+        None => journal.seek_tail(),
+    }
+    let (mut found, mut oldest, mut count) = (Vec::new(), None, 0);
+    let (mut looked, mut scratch) = (0_u32, Vec::new());
+    while count < limit
+        && let Some(step) = journal.previous()
+    {
+        looked = looked.wrapping_add(1);
+        if looked.is_multiple_of(GLANCE) {
+            out.is_wanted()?;
+        }
+        let Some(entry) = out.take(step)? else { continue };
+        let is_old = filter.since.is_some_and(|since| entry.cursor.realtime < since)
+            || filter.after.is_some_and(|after| entry.cursor.order(&after) != Ordering::Greater);
+        if is_old {
             break;
         }
-        if !filter.matches(&entry) {
-            continue;
-        }
-        count += 1;
-        bytes += entry::size(&entry);
-        if oldest.is_some() || entries.len() >= HELD_ENTRIES || bytes > HELD_BYTES {
-            entries = Vec::new();
-            oldest = Some(entry.cursor);
-        } else {
-            entries.push(entry);
-        }
-        if count == limit {
-            break;
+        if filter.matches(journal, &entry, &mut scratch) {
+            count += 1;
+            match found.len() < HELD {
+                true => found.push(entry),
+                false => oldest = Some(entry),
+            }
         }
     }
-    Ok(oldest.map_or(Newest::Entries(entries), Newest::From))
-}
-
-/// Going back, the walk has come to the cursor or past it.
-fn is_at_or_before(entry: &LogEntry, cursor: &Cursor) -> bool {
-    if entry.cursor == cursor.as_str() {
-        return true;
-    }
-    let number = |text: &str, key: &str| {
-        let part = text.split(';').find_map(|p| p.strip_prefix(key)).map(str::to_owned);
-        part.and_then(|hex| u64::from_str_radix(&hex, 16).ok())
-    };
-    let source = |text: &str| text.split(';').find_map(|p| p.strip_prefix("s=")).map(str::to_owned);
-    if source(&entry.cursor) == source(cursor.as_str()) {
-        // Numbers count up within one source.
-        return number(&entry.cursor, "i=") <= number(cursor.as_str(), "i=");
-    }
-    let at = number(cursor.as_str(), "t=").and_then(|t| i64::try_from(t).ok());
-    at.is_some_and(|at| entry.time_usec < at)
-}
-
-/// Whether the entry of this cursor is still in the journal.
-pub(crate) async fn exists(cursor: &Cursor) -> Result<bool, Fault> {
-    Ok(Reader::one(Some(cursor))?.next_cursor().await?.as_deref() == Some(cursor.as_str()))
-}
-
-/// The cursor of the newest entry of all.
-pub(crate) async fn end_of_journal() -> Result<Option<String>, Fault> {
-    Reader::one(None)?.next_cursor().await
+    Ok(oldest.map_or(Newest::All(found), Newest::From))
 }
 
 /// What a unit wrote last since then. Empty when that cannot be read: it is only an addition to another message.
 pub(crate) async fn last_words(unit: &UnitName, since_usec: i64, lines: u32) -> Vec<String> {
-    match newest(&Filter::of_unit(unit, since_usec), lines).await {
-        Ok(Newest::Entries(entries)) => entries.into_iter().rev().map(|e| e.message).collect(),
-        Ok(Newest::From(_)) | Err(_) => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_walk_back_stops_at_the_cursor_or_past_it() {
-        let cursor = Cursor::try_from("s=aa;i=10;b=1;m=2;t=64;x=1").unwrap();
-        let entry =
-            |cursor: &str, time_usec| LogEntry { cursor: cursor.into(), time_usec, ..LogEntry::default() };
-        assert!(is_at_or_before(&entry("s=aa;i=10;b=1;m=2;t=64;x=1", 100), &cursor));
-        assert!(is_at_or_before(&entry("s=aa;i=f;b=1;m=2;t=63;x=1", 99), &cursor));
-        assert!(!is_at_or_before(&entry("s=aa;i=11;b=1;m=2;t=63;x=1", 99), &cursor));
-        assert!(!is_at_or_before(&entry("s=bb;i=1;b=1;m=2;t=65;x=1", 101), &cursor));
-        assert!(is_at_or_before(&entry("s=bb;i=99;b=1;m=2;t=63;x=1", 99), &cursor));
-    }
+    let filter = Filter::of_unit(unit, u64::try_from(since_usec).unwrap_or(0));
+    let read = tokio::task::spawn_blocking(move || {
+        let Ok(mut journal) = filter.open() else { return Vec::new() };
+        journal.seek_tail();
+        let mut words = Vec::new();
+        while words.len() < lines as usize
+            && let Some(step) = journal.previous()
+        {
+            let Step::Entry(found) = step else { continue };
+            if filter.since.is_some_and(|since| found.cursor.realtime < since) {
+                break;
+            }
+            if let Some(Read::Entry(entry)) = entry::read(&mut journal, &found) {
+                words.push(entry.message);
+            }
+        }
+        words.reverse();
+        words
+    });
+    read.await.unwrap_or_default()
 }

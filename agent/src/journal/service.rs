@@ -12,15 +12,15 @@ use tonic::{Request, Response, Status};
 
 use super::{
     chunks::Chunks,
+    filter::Filter,
     follow::follow,
     query::{Stop, query},
-    reader::Filter,
 };
 
-/// Each holds a child and two chunks.
+/// Each holds a thread and two chunks.
 const FOLLOWS: usize = 64;
 const QUERIES: usize = 16;
-/// Chunks that may wait; then the child waits, too.
+/// Chunks that may wait; then the thread waits, too.
 const CHUNKS: usize = 2;
 
 /// The service.
@@ -52,17 +52,7 @@ impl LogService for Journal {
     async fn query(&self, request: Request<LogQuery>) -> Result<Response<Chunked>, Status> {
         let request = request.into_inner();
         let filter = Filter::try_from(&request)?;
-        let (to, chunks) = mpsc::channel(CHUNKS);
-        let mut out = Chunks::new(to, place(&self.queries, "queries")?);
-        tokio::spawn(async move {
-            let gone = out.closed();
-            let ended = tokio::select! {
-                ended = query(&filter, request.limit, &mut out) => ended.map(drop),
-                () = gone => Err(Stop::Gone),
-            };
-            end(ended, out).await;
-        });
-        Ok(Response::new(ReceiverStream::new(chunks)))
+        Ok(stream(place(&self.queries, "queries")?, move |out| query(&filter, request.limit, out)))
     }
 
     type FollowStream = Chunked;
@@ -73,27 +63,21 @@ impl LogService for Journal {
         if filter.until.is_some() {
             return Err(Fault::invalid("an end does not go with following: leave `until` out").into());
         }
-        let (to, chunks) = mpsc::channel(CHUNKS);
-        let mut out = Chunks::new(to, place(&self.follows, "streams")?);
-        tokio::spawn(async move {
-            let gone = out.closed();
-            let ended = tokio::select! {
-                ended = follow(&filter, request.limit, &mut out) => ended,
-                () = gone => Err(Stop::Gone),
-            };
-            end(ended, out).await;
-        });
-        Ok(Response::new(ReceiverStream::new(chunks)))
+        Ok(stream(place(&self.follows, "streams")?, move |out| follow(&filter, request.limit, out)))
     }
 }
 
-async fn end(ended: Result<(), Stop>, mut out: Chunks) {
-    match ended {
-        Err(Stop::Gone) => {}
-        Err(Stop::Fault(fault)) => {
-            drop(out.flush().await);
-            out.fail(fault.into()).await;
+/// Runs the reading in a thread of its own, and answers with what it sends.
+fn stream(
+    place: OwnedSemaphorePermit,
+    read: impl FnOnce(&mut Chunks) -> Result<(), Stop> + Send + 'static,
+) -> Response<Chunked> {
+    let (to, chunks) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        let mut out = Chunks::new(to, place);
+        if let Err(Stop::Fault(fault)) = read(&mut out) {
+            out.fail(fault.into());
         }
-        Ok(()) => drop(out.flush().await),
-    }
+    });
+    Response::new(ReceiverStream::new(chunks))
 }

@@ -1,0 +1,221 @@
+//! One journal file: its objects, found by offset or by content. Whatever it says is checked before it is believed.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use crate::{Result, damaged, header::Header, payload::Decompressor, window::Windows};
+
+/// Kinds of object.
+const DATA: u8 = 1;
+const ENTRY: u8 = 3;
+const ENTRY_ARRAY: u8 = 6;
+const OBJECT_HEAD: u64 = 16;
+const ENTRY_HEAD: u64 = 64;
+pub(crate) const ARRAY_HEAD: u64 = 24;
+/// More fields in one entry than journald takes (ENTRY_FIELD_COUNT_MAX).
+const ITEMS_MOST: u64 = 1024;
+/// A chain of the hash table that is longer is one that was made to be.
+const CHAIN_MOST: usize = 1 << 20;
+
+/// A journal file that is open.
+#[derive(Debug)]
+pub(crate) struct JournalFile {
+    pub(crate) path: PathBuf,
+    pub(crate) header: Header,
+    windows: Windows,
+    decompressor: Decompressor,
+}
+
+/// The head of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryHead {
+    pub(crate) offset: u64,
+    pub(crate) seqnum: u64,
+    pub(crate) realtime: u64,
+    pub(crate) monotonic: u64,
+    pub(crate) boot_id: [u8; 16],
+    pub(crate) xor_hash: u64,
+    /// How many fields it has.
+    pub(crate) items: u64,
+}
+
+/// The head of a data object: where its entries are, and where its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DataHead {
+    next: u64,
+    hash: u64,
+    pub(crate) entry: u64,
+    pub(crate) entry_array: u64,
+    pub(crate) entries: u64,
+    flags: u8,
+    content: u64,
+    length: u64,
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+impl JournalFile {
+    /// Opens a file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let windows = Windows::new(File::open(path)?)?;
+        let header = Header::read(&windows)?;
+        Ok(Self { path: path.to_owned(), header, windows, decompressor: Decompressor::new() })
+    }
+
+    /// Looks whether anything was added. An archived file never changes.
+    pub(crate) fn refresh(&mut self) -> Result<bool> {
+        if self.header.archived {
+            return Ok(false);
+        }
+        let header = Header::read(&self.windows)?;
+        let grew = header.entries != self.header.entries || header.archived;
+        if grew {
+            self.windows.refresh()?;
+            self.header = header;
+        }
+        Ok(grew)
+    }
+
+    /// Reads anew what is asked for next: what is in memory may have changed since.
+    pub(crate) fn forget(&mut self) {
+        self.windows.release();
+    }
+
+    /// How many bytes an offset has inside of entries and lists.
+    pub(crate) fn width(&self) -> u64 {
+        if self.header.compact { 4 } else { 8 }
+    }
+
+    /// Checks the head of an object and gives its flags and its size.
+    fn object(&self, offset: u64, kind: u8, least: u64) -> Result<(u8, u64)> {
+        if !offset.is_multiple_of(8) || offset < self.header.size {
+            return damaged(offset, "no object can be there");
+        }
+        let head: [u8; OBJECT_HEAD as usize] = self.windows.peek(offset)?;
+        let size = u64_at(&head, 8);
+        if head[0] != kind {
+            return damaged(offset, "it is another kind of object than was said");
+        }
+        if size < least || offset.checked_add(size).is_none_or(|end| end > self.windows.size()) {
+            return damaged(offset, "it has an impossible size");
+        }
+        Ok((head[1], size))
+    }
+
+    /// The head of an entry.
+    pub(crate) fn entry(&mut self, offset: u64) -> Result<EntryHead> {
+        let (_, size) = self.object(offset, ENTRY, ENTRY_HEAD)?;
+        let item = if self.header.compact { 4 } else { 16 };
+        let items = (size - ENTRY_HEAD) / item;
+        if items == 0 || items > ITEMS_MOST {
+            return damaged(offset, "it has an impossible number of fields");
+        }
+        let bytes: [u8; ENTRY_HEAD as usize] = self.windows.peek(offset)?;
+        let boot_id = bytes[40..56].try_into().expect("sixteen bytes");
+        Ok(EntryHead {
+            offset,
+            seqnum: u64_at(&bytes, 16),
+            realtime: u64_at(&bytes, 24),
+            monotonic: u64_at(&bytes, 32),
+            boot_id,
+            xor_hash: u64_at(&bytes, 56),
+            items,
+        })
+    }
+
+    /// Where the fields of an entry are.
+    pub(crate) fn items(&mut self, entry: &EntryHead, into: &mut Vec<u64>) -> Result<()> {
+        into.clear();
+        let compact = self.header.compact;
+        let item = if compact { 4 } else { 16 };
+        let bytes = self.windows.bytes(entry.offset + ENTRY_HEAD, entry.items * item)?;
+        into.extend(bytes.chunks_exact(item as usize).map(|item| match compact {
+            true => u64::from(u32::from_le_bytes(item.try_into().expect("four bytes"))),
+            false => u64_at(item, 0),
+        }));
+        Ok(())
+    }
+
+    /// The head of a data object.
+    pub(crate) fn data(&self, offset: u64) -> Result<DataHead> {
+        let least = if self.header.compact { 72 } else { 64 };
+        let (flags, size) = self.object(offset, DATA, least)?;
+        let bytes: [u8; 64] = self.windows.peek(offset)?;
+        Ok(DataHead {
+            hash: u64_at(&bytes, 16),
+            next: u64_at(&bytes, 24),
+            entry: u64_at(&bytes, 40),
+            entry_array: u64_at(&bytes, 48),
+            entries: u64_at(&bytes, 56),
+            flags,
+            content: offset + least,
+            length: size - least,
+        })
+    }
+
+    /// Puts `FIELD=value` into `out`.
+    pub(crate) fn content(&mut self, offset: u64, out: &mut Vec<u8>) -> Result<()> {
+        // Brings what surrounds it into memory: its neighbours are mostly asked for next.
+        let data = self.data(offset)?;
+        let stored = self.windows.bytes(data.content, data.length)?;
+        self.decompressor.expand(data.flags, stored, offset, out)
+    }
+
+    /// Looks data up by its content.
+    pub(crate) fn find(&mut self, wanted: &[u8]) -> Result<Option<DataHead>> {
+        let buckets = self.header.data_table_size / 16;
+        if buckets == 0 {
+            return Ok(None);
+        }
+        let hash = self.header.hashing.of(wanted);
+        let bucket = self.header.data_table + hash % buckets * 16;
+        let head: [u8; 8] = self.windows.peek(bucket)?;
+        let (mut offset, mut content) = (u64::from_le_bytes(head), Vec::new());
+        for _ in 0..CHAIN_MOST {
+            if offset == 0 {
+                return Ok(None);
+            }
+            let data = self.data(offset)?;
+            if data.hash == hash {
+                self.content(offset, &mut content)?;
+                if content == wanted {
+                    return Ok(Some(data));
+                }
+            }
+            if data.next != 0 && data.next <= offset {
+                return damaged(offset, "a chain of the hash table leads back");
+            }
+            offset = data.next;
+        }
+        damaged(bucket, "a chain of the hash table has no end")
+    }
+
+    /// One array of a list of entries: how many places it has, and the next array.
+    pub(crate) fn array(&self, offset: u64) -> Result<(u64, u64)> {
+        let (_, size) = self.object(offset, ENTRY_ARRAY, ARRAY_HEAD)?;
+        let next = u64::from_le_bytes(self.windows.peek(offset + OBJECT_HEAD)?);
+        if next != 0 && next <= offset {
+            return damaged(offset, "a list of entries leads back");
+        }
+        Ok(((size - ARRAY_HEAD) / self.width(), next))
+    }
+
+    /// One place of an array.
+    pub(crate) fn place(&self, array: u64, index: u64) -> Result<u64> {
+        let at = array + ARRAY_HEAD + index * self.width();
+        match self.header.compact {
+            true => Ok(u32::from_le_bytes(self.windows.peek(at)?).into()),
+            false => Ok(u64::from_le_bytes(self.windows.peek(at)?)),
+        }
+    }
+
+    /// Reads what surrounds an offset into memory, because much of it will be asked for.
+    pub(crate) fn warm(&mut self, offset: u64) {
+        // What cannot be read is told when it is asked for.
+        self.windows.bytes(offset, 1).ok();
+    }
+}

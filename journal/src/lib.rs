@@ -1,0 +1,54 @@
+//! Reads the journal files of systemd, without libsystemd and without a child process.
+//!
+//! It follows systemd's own description (<https://systemd.io/JOURNAL_FILE_FORMAT>) and gives the entries that
+//! `journalctl` gives, in the same order and with the same cursors. Files are read, never mapped: one that is cut short or
+//! damaged while it is read is an error for its reader, and nothing worse.
+//!
+//! # Layout
+//! - [`Journal`]: all files of some folders, merged into one order; what is added is seen after [`Journal::refresh`].
+//! - [`Filter`]: which entries; [`Filter::unit`] is what `journalctl --unit` means.
+//! - [`Cursor`]: a place in the journal, in journald's own form.
+//! - `file`: one file: its header, its objects, its lists of entries. `window`: the bytes of it that are in memory.
+//! - `hash`: how data is found by its content. `payload`: data as it was before it was compressed.
+
+mod cursor;
+mod entry;
+mod file;
+mod filter;
+mod hash;
+mod header;
+mod journal;
+mod list;
+mod matcher;
+mod payload;
+mod window;
+
+pub use cursor::{Cursor, CursorError};
+pub use entry::Entry;
+pub use filter::Filter;
+pub use journal::{Damage, Journal, Step};
+
+/// Why a file cannot be read, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system says so.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// It is no journal file, or one that needs a newer reader.
+    #[error("not a journal file that can be read here: {0}")]
+    Unsupported(&'static str),
+    /// What is there cannot be right.
+    #[error("damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+pub(crate) fn damaged<T>(offset: u64, what: &'static str) -> Result<T> {
+    Err(Error::Damaged { offset, what })
+}

@@ -1,0 +1,124 @@
+//! A list of entries, in the order in which they were written: all of a file, or those that have some data.
+
+use crate::{Result, damaged, file::JournalFile};
+
+/// A chain of arrays that is longer was made to be: each is larger than the one before.
+const ARRAYS_MOST: usize = 1 << 16;
+
+/// Where the entries of a list stand. It is read once; what is added later belongs to a new one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct List {
+    /// The first entry of some data stands in the data itself.
+    first: Option<u64>,
+    arrays: Vec<Array>,
+    /// How many entries there are.
+    length: u64,
+    /// Where it was looked last: the next look is mostly near.
+    near: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Array {
+    offset: u64,
+    /// Index of its first entry in the list.
+    start: u64,
+}
+
+impl List {
+    /// All entries of a file.
+    pub(crate) fn of_file(file: &JournalFile) -> Result<Self> {
+        Self::new(file, None, file.header.entry_array, file.header.entries)
+    }
+
+    /// The entries that have this data; empty where there is no such data.
+    pub(crate) fn of_data(file: &mut JournalFile, data: &[u8]) -> Result<Self> {
+        match file.find(data)? {
+            Some(head) if head.entries > 0 => {
+                Self::new(file, Some(head.entry), head.entry_array, head.entries)
+            }
+            _ => Ok(Self::default()),
+        }
+    }
+
+    fn new(file: &JournalFile, first: Option<u64>, array: u64, length: u64) -> Result<Self> {
+        let mut list = Self { first, arrays: Vec::new(), length, near: 0 };
+        let (mut start, mut offset) = (u64::from(first.is_some()), array);
+        while start < length && offset != 0 {
+            if list.arrays.len() == ARRAYS_MOST {
+                return damaged(offset, "a list of entries has no end");
+            }
+            let (places, next) = file.array(offset)?;
+            list.arrays.push(Array { offset, start });
+            start = start.saturating_add(places);
+            offset = next;
+        }
+        // A file that was cut off says how many there were, and has fewer.
+        list.length = length.min(start);
+        Ok(list)
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The entry at an index.
+    pub(crate) fn get(&self, file: &JournalFile, index: u64) -> Result<u64> {
+        if let (0, Some(first)) = (index, self.first) {
+            return Ok(first);
+        }
+        let array = self.arrays.partition_point(|a| a.start <= index).checked_sub(1);
+        match array.map(|n| self.arrays[n]) {
+            Some(array) if index < self.length => file.place(array.offset, index - array.start),
+            _ => damaged(0, "a list of entries is shorter than was said"),
+        }
+    }
+
+    /// The first index whose entry is not `before`.
+    pub(crate) fn bisect(
+        &self,
+        file: &mut JournalFile,
+        mut before: impl FnMut(&mut JournalFile, u64) -> Result<bool>,
+    ) -> Result<u64> {
+        let (mut low, mut high) = (0, self.length);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let entry = self.get(file, middle)?;
+            match before(file, entry)? {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first entry at or behind an offset.
+    pub(crate) fn at_or_after(&mut self, file: &mut JournalFile, offset: u64) -> Result<Option<u64>> {
+        let index = self.index_of(file, offset)?;
+        self.near = index;
+        if index < self.length { self.get(file, index).map(Some) } else { Ok(None) }
+    }
+
+    /// The last entry at or before an offset.
+    pub(crate) fn at_or_before(&mut self, file: &mut JournalFile, offset: u64) -> Result<Option<u64>> {
+        let index = self.index_of(file, offset.saturating_add(1))?;
+        self.near = index;
+        match index.checked_sub(1) {
+            Some(index) => self.get(file, index).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The index of the first entry at or behind an offset. Tries where it was last, and beside.
+    fn index_of(&self, file: &mut JournalFile, offset: u64) -> Result<u64> {
+        for index in self.near.saturating_sub(1)..=self.near.saturating_add(1) {
+            if index > self.length {
+                break;
+            }
+            let fits_below = index == 0 || self.get(file, index - 1)? < offset;
+            if fits_below && (index == self.length || self.get(file, index)? >= offset) {
+                return Ok(index);
+            }
+        }
+        self.bisect(file, |_, entry| Ok(entry < offset))
+    }
+}

@@ -1,0 +1,158 @@
+//! The part of a file that is in memory: windows that are read when they are needed, and given up again.
+
+use std::{fs::File, os::unix::fs::FileExt as _};
+
+use crate::{Result, damaged};
+
+/// Windows begin at multiples of this, in bytes.
+const WINDOW: u64 = 256 << 10;
+/// Each reaches so far into the next one that an ordinary object lies in one window.
+const OVERLAP: u64 = 64 << 10;
+/// Most windows of one file in memory.
+const MOST: usize = 96;
+
+/// Reads a file in windows.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    file: File,
+    /// Bytes that may be read; grows with the file.
+    size: u64,
+    kept: Vec<Window>,
+    /// The window that was used last is most likely to be used next.
+    last: usize,
+    clock: u64,
+    /// For objects that lie in no window.
+    large: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Window {
+    number: u64,
+    bytes: Vec<u8>,
+    used: u64,
+}
+
+impl Windows {
+    pub(crate) fn new(file: File) -> Result<Self> {
+        let size = file.metadata()?.len();
+        Ok(Self { file, size, kept: Vec::new(), last: 0, clock: 0, large: Vec::new() })
+    }
+
+    /// The size of the file when it was last looked at.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Looks at the file anew: what was read of it may have changed.
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        self.size = self.file.metadata()?.len();
+        self.kept.clear();
+        Ok(())
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn release(&mut self) {
+        self.kept = Vec::new();
+        self.large = Vec::new();
+    }
+
+    /// Reads past every window.
+    pub(crate) fn read_now(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        Ok(self.file.read_exact_at(into, offset)?)
+    }
+
+    /// A few bytes of the file, without reading what surrounds them.
+    pub(crate) fn peek<const N: usize>(&self, offset: u64) -> Result<[u8; N]> {
+        if offset.checked_add(N as u64).is_none_or(|end| end > self.size) {
+            return damaged(offset, "it reaches beyond the end of the file");
+        }
+        let (number, from) = (offset / WINDOW, (offset % WINDOW) as usize);
+        if let Some(window) = self.kept.iter().find(|w| w.number == number)
+            && let Some(bytes) = window.bytes.get(from..from + N)
+        {
+            return Ok(bytes.try_into().expect("as many as asked for"));
+        }
+        let mut bytes = [0; N];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    /// These bytes of the file.
+    pub(crate) fn bytes(&mut self, offset: u64, length: u64) -> Result<&[u8]> {
+        if offset.checked_add(length).is_none_or(|end| end > self.size) {
+            return damaged(offset, "it reaches beyond the end of the file");
+        }
+        let number = offset / WINDOW;
+        let from = offset % WINDOW;
+        if from + length > WINDOW + OVERLAP {
+            return self.outside(offset, length);
+        }
+        let index = self.window(number)?;
+        let window = &mut self.kept[index];
+        let (from, to) = (from as usize, (from + length) as usize);
+        match window.bytes.get(from..to) {
+            Some(bytes) => Ok(bytes),
+            None => damaged(offset, "the file became shorter"),
+        }
+    }
+
+    fn outside(&mut self, offset: u64, length: u64) -> Result<&[u8]> {
+        self.large.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        self.file.read_exact_at(&mut self.large, offset)?;
+        Ok(&self.large)
+    }
+
+    fn window(&mut self, number: u64) -> Result<usize> {
+        if self.kept.get(self.last).is_some_and(|w| w.number == number) {
+            return Ok(self.last);
+        }
+        self.clock += 1;
+        if let Some(index) = self.kept.iter().position(|w| w.number == number) {
+            self.kept[index].used = self.clock;
+            self.last = index;
+            return Ok(index);
+        }
+        let start = number * WINDOW;
+        let length = (self.size - start).min(WINDOW + OVERLAP) as usize;
+        let mut bytes = match self.kept.len() < MOST {
+            true => Vec::new(),
+            false => self.oldest(),
+        };
+        bytes.resize(length, 0);
+        self.file.read_exact_at(&mut bytes, start)?;
+        self.kept.push(Window { number, bytes, used: self.clock });
+        self.last = self.kept.len() - 1;
+        Ok(self.last)
+    }
+
+    /// Gives up the window that was not used for longest, and its memory to the next.
+    fn oldest(&mut self) -> Vec<u8> {
+        let oldest = self.kept.iter().enumerate().min_by_key(|(_, w)| w.used).map(|(index, _)| index);
+        oldest.map(|index| self.kept.swap_remove(index).bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn any_part_is_what_the_file_has(parts in proptest::collection::vec((0_u64..4 << 20, 0_u64..400_000), 1..60)) {
+            let mut file = tempfile::tempfile().unwrap();
+            let content: Vec<u8> = (0..900_001_u32).flat_map(|n| n.to_le_bytes()).collect();
+            file.write_all(&content).unwrap();
+            let mut windows = Windows::new(file).unwrap();
+            for (offset, length) in parts {
+                let wanted = content.get(offset as usize..(offset + length) as usize);
+                prop_assert_eq!(windows.bytes(offset, length).ok(), wanted);
+            }
+        }
+    }
+}
