@@ -1,5 +1,8 @@
 //! The only place that starts processes: an absolute program, arguments as a list, no environment, bounded output.
 
+pub(crate) mod launch;
+pub(crate) mod script;
+
 use std::{io, process::Stdio};
 
 use tokio::{
