@@ -28,8 +28,13 @@ use uuid::Uuid;
 
 use crate::{audit::Spool, join::unix_now};
 
-/// Requests that change something are small; anything larger is not one.
+/// Requests that change something are small; anything larger is not one. All but this:
 const MUTATION_MAX: usize = 64 * 1024;
+const INSTALL: &str = "/hms.host.v1.ScriptService/Install";
+/// All scripts with their manifests. The server takes messages of 4 MiB at most.
+const INSTALL_MAX: usize = 4 * 1024 * 1024;
+/// What is longer is told in the audit by its length.
+const TOLD_MAX: usize = 8 * 1024;
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,14 +145,14 @@ impl AccessLayer {
     {
         let path = request.uri().path().to_owned();
         let (head, body) = request.into_parts();
-        let body = match Limited::new(body, MUTATION_MAX).collect().await {
+        let body = match Limited::new(body, most_bytes(&path)).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return Status::from(Fault::invalid("the request is too large")).into_http(),
         };
         let mut record = None;
         if caller.direct {
             // Five bytes of gRPC framing come before the message.
-            let told = body.get(5..).and_then(|m| rule.describe_request(m)).unwrap_or_default();
+            let told = body.get(5..).and_then(|m| rule.describe_request(m)).map(shorten).unwrap_or_default();
             match self.spool.intent(caller, peer.address, &path, told).await {
                 Ok(intent) => record = Some(intent),
                 Err(fault) => return Status::from(fault).into_http(),
@@ -178,6 +183,21 @@ impl AccessLayer {
             }
         };
         response.map(|inner| Body::new(Bounded { inner, end: Some(Box::pin(end)) }))
+    }
+}
+
+fn most_bytes(path: &str) -> usize {
+    if path == INSTALL { INSTALL_MAX } else { MUTATION_MAX }
+}
+
+/// Leaves out long texts, such as the content of a script: its hash is there, too.
+fn shorten(told: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match told {
+        Value::String(text) if text.len() > TOLD_MAX => format!("[{} bytes]", text.len()).into(),
+        Value::Array(items) => items.into_iter().map(shorten).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
+        other => other,
     }
 }
 

@@ -37,7 +37,8 @@ impl Agent {
         let spool = Arc::new(Spool::open(state.path()).unwrap());
         let shutdown = CancellationToken::new();
         let tls = Arc::new(ArcSwap::from_pointee(tls));
-        tokio::spawn(crate::server::serve(listener, tls, spool, shutdown.clone()));
+        let place = crate::server::Place { host: "asterra".into(), state: state.path().to_owned() };
+        tokio::spawn(crate::server::serve(listener, tls, spool, place, shutdown.clone()));
         Self { ca, address, state, shutdown }
     }
 

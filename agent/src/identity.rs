@@ -2,9 +2,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    io,
+    path::Path,
 };
 
 use hms_proto::{
@@ -13,10 +12,10 @@ use hms_proto::{
     identity::{Credentials, Kind, Trust, validity_of},
     names::Address,
 };
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::internal;
+use crate::{files, internal};
 
 const FOLDER: &str = "identity";
 const KEY: &str = "key.pem";
@@ -109,8 +108,8 @@ pub(crate) fn store_renewed(state: &Path, from: &Identity, identity: &Identity) 
 }
 
 fn lock(state: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
-    let file = private_file(&state.join("lock"), OpenOptions::new().create(true).truncate(false))?;
+    files::make_folder(state)?;
+    let file = files::private_file(&state.join("lock"), OpenOptions::new().create(true).truncate(false))?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
 }
@@ -118,39 +117,14 @@ fn lock(state: &Path) -> io::Result<File> {
 fn replace(state: &Path, identity: &Identity) -> io::Result<()> {
     let staged = state.join("identity.new");
     // Left by a run that was killed; the lock says that nobody works on it.
-    remove_folder(&staged)?;
-    fs::DirBuilder::new().mode(0o700).create(&staged)?;
-    write(&staged.join(KEY), identity.key.as_bytes())?;
-    write(&staged.join(CERTIFICATE), identity.certificate.as_bytes())?;
-    write(&staged.join(TRUST), &serde_json::to_vec_pretty(&identity.trust)?)?;
-    write(&staged.join(MEMBERSHIP), &serde_json::to_vec_pretty(&identity.membership)?)?;
-    File::open(&staged)?.sync_all()?;
-    let folder = state.join(FOLDER);
-    if folder.try_exists()? {
-        // A folder with content cannot be renamed over, but two can change places in one step.
-        rustix::fs::renameat_with(CWD, &staged, CWD, &folder, RenameFlags::EXCHANGE)?;
-    } else {
-        fs::rename(&staged, &folder)?;
-    }
-    File::open(state)?.sync_all()?;
-    remove_folder(&staged)
-}
-
-fn remove_folder(path: &PathBuf) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = private_file(path, OpenOptions::new().create_new(true))?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.write(true).mode(0o600).open(path)
+    files::remove_folder(&staged)?;
+    files::make_folder(&staged)?;
+    let write = |name: &str, content: &[u8]| files::write_new(&staged.join(name), content);
+    write(KEY, identity.key.as_bytes())?;
+    write(CERTIFICATE, identity.certificate.as_bytes())?;
+    write(TRUST, &serde_json::to_vec_pretty(&identity.trust)?)?;
+    write(MEMBERSHIP, &serde_json::to_vec_pretty(&identity.membership)?)?;
+    files::replace_folder(&staged, &state.join(FOLDER))
 }
 
 #[cfg(test)]

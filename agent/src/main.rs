@@ -3,18 +3,26 @@
 mod access;
 mod audit;
 mod exec;
+mod files;
 mod host;
 mod identity;
+mod jobs;
 mod join;
 mod journal;
 mod renew;
 mod run;
+mod scripts;
 mod server;
 mod systemd;
 #[cfg(test)]
 mod testca;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Parser, Subcommand};
 use hms_proto::fault::Fault;
@@ -53,28 +61,34 @@ enum Command {
         #[command(flatten)]
         state: State,
     },
+    /// Runs the script of a job. systemd calls this, in the job's unit.
+    #[command(hide = true)]
+    RunScript,
+    /// Notes how a job ended. systemd calls this, when the job's unit is over.
+    #[command(hide = true)]
+    EndJob,
 }
 
 #[derive(Debug, clap::Args)]
 struct State {
-    /// Where the agent keeps its identity and its audit spool.
+    /// Where the agent keeps its identity, its audit spool, scripts and jobs.
     #[arg(long = "state", default_value = "/var/lib/hms-agent", value_name = "FOLDER")]
     folder: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr();
-    // Two workers: one may be busy with a log query while the other answers.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        // Each stream of log entries has one, while it is open.
-        .max_blocking_threads(96)
-        .enable_all()
-        .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(execute(cli.command)),
-        Err(error) => Err(internal(format!("cannot start: {error}"))),
+    let outcome = match Cli::parse().command {
+        Command::Run { listen, state } => with_runtime(run::run(listen, &state.folder)),
+        Command::Join { controller, token_file, state } => {
+            with_runtime(join::join(&controller, token_file.as_deref(), &state.folder))
+                .map(|host| println!("This host has joined as `{host}`."))
+        }
+        // In the sandbox of a script: without a log, and without threads, which would count as the script's.
+        Command::RunScript => return exec::script::run(),
+        Command::EndJob => {
+            jobs::end();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,15 +99,30 @@ fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<(), Fault> {
-    match command {
-        Command::Run { listen, state } => run::run(listen, &state.folder).await,
-        Command::Join { controller, token_file, state } => {
-            let host = join::join(&controller, token_file.as_deref(), &state.folder).await?;
-            println!("This host has joined as `{host}`.");
-            Ok(())
-        }
-    }
+fn with_runtime<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    log_to_stderr();
+    // Two workers: one may be busy with a log query while the other answers.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Each stream of log entries has one, while it is open.
+        .max_blocking_threads(96)
+        .enable_all()
+        .build();
+    runtime.map_err(|error| internal(format!("cannot start: {error}")))?.block_on(work)
+}
+
+/// Does what waits for the disk where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(internal("the call failed inside the agent")))
+}
+
+/// Microseconds since the epoch.
+fn now_usec() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A fault whose cause is in the agent or its host, not in what was asked.

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Spool,
     identity::{self, Identity, Own},
-    internal, renew, server,
+    internal, renew,
+    server::{self, Place},
 };
 
 /// How long calls may take to end when the agent stops.
@@ -78,7 +79,11 @@ async fn member(
 ) -> Result<(), Fault> {
     let tls = Arc::new(ArcSwap::from_pointee(tls_of(&own)?));
     let end = stop.child_token();
-    let mut serving = tokio::spawn(server::serve(listener, tls.clone(), spool.clone(), end.clone()));
+    let mut serving = tokio::spawn({
+        let (tls, spool, end) = (tls.clone(), spool.clone(), end.clone());
+        let place = Place { host: identity.membership.host.clone(), state: state.to_owned() };
+        server::serve(listener, tls, spool, place, end)
+    });
     loop {
         tokio::select! {
             ended = &mut serving => return served(ended),

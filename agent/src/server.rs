@@ -1,37 +1,53 @@
 //! The gRPC server: all services behind the access layer, on connections whose caller is known.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use hms_proto::{
     DESCRIPTORS,
     host::v1::{
-        host_service_server::HostServiceServer, log_service_server::LogServiceServer,
+        host_service_server::HostServiceServer, job_service_server::JobServiceServer,
+        log_service_server::LogServiceServer, script_service_server::ScriptServiceServer,
         unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
 };
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::transport::Server;
 
 use crate::{
     access::AccessLayer,
     audit::Spool,
     host::Host,
+    jobs::{Jobs, JobsApi},
     journal::Journal,
+    scripts::{Scripts, ScriptsApi},
     systemd::{Bus, Units},
 };
+
+/// What calls are about: a host by its name, and the folder with its state.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// As HMS knows the host.
+    pub(crate) host: String,
+    /// The agent's folder.
+    pub(crate) state: PathBuf,
+}
 
 /// Answers calls until `shutdown` is cancelled, and then until the calls that are under way have ended.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
     spool: Arc<Spool>,
+    place: Place,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
+    let scripts = Arc::new(Scripts::new(&place.state));
+    let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
+    let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()?;
@@ -39,6 +55,8 @@ pub(crate) async fn serve(
     health.set_serving::<UnitServiceServer<Units>>().await;
     health.set_serving::<LogServiceServer<Journal>>().await;
     health.set_serving::<HostServiceServer<Host>>().await;
+    health.set_serving::<ScriptServiceServer<ScriptsApi>>().await;
+    health.set_serving::<JobServiceServer<JobsApi>>().await;
     harden(Server::builder())
         .layer(AccessLayer::new(spool, shutdown.clone()))
         .add_service(health_service)
@@ -46,6 +64,8 @@ pub(crate) async fn serve(
         .add_service(UnitServiceServer::new(Units::new(bus.clone())))
         .add_service(LogServiceServer::new(Journal::default()))
         .add_service(HostServiceServer::new(Host::new(bus)))
+        .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
+        .add_service(JobServiceServer::new(JobsApi::new(jobs)))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
         .await?;
     Ok(())

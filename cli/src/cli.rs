@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
-    commands::{apps, audit, completion, context, facts, host, login, logout, logs, sessions, status, units},
+    commands::{
+        apps, audit, completion, context, facts, host, jobs, login, logout, logs, schedules, scripts,
+        sessions, status, units, warnings,
+    },
     complete,
 };
 
@@ -18,8 +21,9 @@ use crate::{
   hmsctl status
   hmsctl apps restart cigar
   hmsctl logs --app cigar -f
+  hmsctl scripts run check_disk_space --all
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 partly failed, 4 denied, 5 unreachable")]
+Exit codes: 0 ok, 1 failed, 2 usage, 3 partly failed, 4 denied, 5 unreachable, 130 let go with Ctrl-C")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -99,6 +103,14 @@ pub(crate) enum Command {
     #[command(alias = "unit")]
     Units(units::Units),
     Facts(facts::ShowFacts),
+    #[command(alias = "script")]
+    Scripts(scripts::Scripts),
+    #[command(alias = "job", alias = "runs")]
+    Jobs(jobs::Jobs),
+    #[command(alias = "schedule")]
+    Schedules(schedules::Schedules),
+    #[command(alias = "warning")]
+    Warnings(warnings::Warnings),
     Audit(audit::Audit),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),

@@ -7,11 +7,14 @@ use hms_proto::{
     AGENT_PORT, HOST_KEY,
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        fleet_service_client::FleetServiceClient, session_service_client::SessionServiceClient,
+        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
+        script_service_client::ScriptServiceClient, session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
-        host_service_client::HostServiceClient, log_service_client::LogServiceClient,
+        host_service_client::HostServiceClient, job_service_client::JobServiceClient as HostJobServiceClient,
+        log_service_client::LogServiceClient,
+        script_service_client::ScriptServiceClient as HostScriptServiceClient,
         unit_service_client::UnitServiceClient,
     },
     identity::{Identity, Kind, client_config},
@@ -130,8 +133,7 @@ impl Connection {
     }
 
     fn route(&self, host: Option<&HostName>, pace: Pace) -> Route {
-        let direct = matches!(self.peer, Peer::Agent(..));
-        let host = host.filter(|_| !direct).and_then(|name| name.as_str().parse().ok());
+        let host = host.filter(|_| !self.is_direct()).and_then(|name| name.as_str().parse().ok());
         let deadline = match pace {
             Pace::Stream => None,
             _ => Some(self.limit(pace)),
@@ -147,7 +149,9 @@ impl Connection {
     clients! {
         units -> UnitServiceClient, logs -> LogServiceClient, facts -> HostServiceClient,
         apps -> AppServiceClient, fleet -> FleetServiceClient,
-        sessions -> SessionServiceClient, audit -> AuditServiceClient
+        sessions -> SessionServiceClient, audit -> AuditServiceClient,
+        scripts -> ScriptServiceClient, host_scripts -> HostScriptServiceClient,
+        jobs -> JobServiceClient, host_jobs -> HostJobServiceClient
     }
 
     /// Waits for the answer to a call (of a stream: for its beginning), at most as long as fits the pace.
@@ -199,7 +203,12 @@ impl Connection {
         }
     }
 
-    fn whom(&self) -> String {
+    /// Whether it goes straight to an agent.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.peer, Peer::Agent(..))
+    }
+
+    pub(crate) fn whom(&self) -> String {
         match &self.peer {
             Peer::Controller(address) => format!("the controller at {address}"),
             Peer::Agent(name, address) if name == address.as_str() => format!("the agent at {address}"),

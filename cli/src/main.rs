@@ -4,8 +4,11 @@
 //! - `cli`: global options and the tree of commands; `commands`: one file a noun, arguments and code together.
 //! - `context`: where one is logged in; `connect`: connections to the controller or, with `--direct`, to an agent.
 //! - `output`: tables, states, sizes and times, escaping; `failure`: errors and exit codes.
+//! - `attach`: being attached to jobs, whose output comes as it is written.
 //! - `complete`: completion from the live system.
 
+mod again;
+mod attach;
 mod cli;
 mod commands;
 mod complete;
@@ -71,6 +74,10 @@ async fn run(session: &Session, command: cli::Command) -> Result<()> {
         C::Host(hosts) => hosts.run(session).await,
         C::Units(units) => units.run(session).await,
         C::Facts(facts) => facts.run(session).await,
+        C::Scripts(scripts) => scripts.run(session).await,
+        C::Jobs(jobs) => jobs.run(session).await,
+        C::Schedules(schedules) => schedules.run(session).await,
+        C::Warnings(warnings) => warnings.run(session).await,
         C::Audit(audit) => audit.run(session).await,
         C::Sessions(sessions) => sessions.run(session).await,
         C::Completion(completion) => completion.run(session),

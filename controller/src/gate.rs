@@ -18,10 +18,14 @@ use hms_proto::{
     access::{self, Audience, Rule},
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        fleet_service_client::FleetServiceClient, session_service_client::SessionServiceClient,
+        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
+        script_service_client::ScriptServiceClient, session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
-    host::v1::{log_service_client::LogServiceClient, unit_service_client::UnitServiceClient},
+    host::v1::{
+        job_service_client as host_job, log_service_client::LogServiceClient,
+        script_service_client as host_script, unit_service_client::UnitServiceClient,
+    },
     names::HostName,
 };
 use http::{HeaderMap, Request, Response};
@@ -119,12 +123,12 @@ impl Gate {
         Intent {
             request_id: call.caller.request_id,
             actor: call.caller.name.clone(),
-            user_id: Some(call.caller.id),
+            user_id: Some(call.caller.id).filter(|id| !id.is_nil()),
             source: call.caller.source,
             address: call.caller.address,
             method: call.path.clone(),
             host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
-            target: ["unit", "key", "name", "id"].into_iter().find_map(text).unwrap_or_default(),
+            target: ["unit", "key", "script", "name", "id"].into_iter().find_map(text).unwrap_or_default(),
             params,
         }
     }
@@ -238,6 +242,30 @@ impl Gate {
     /// Logs of a host, on behalf of somebody.
     pub(crate) fn logs(&self, caller: &Caller, host: &HostName) -> LogServiceClient<Local> {
         LogServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// Jobs of a host, on behalf of somebody.
+    pub(crate) fn host_jobs(&self, caller: &Caller, host: &HostName) -> host_job::JobServiceClient<Local> {
+        host_job::JobServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// Scripts of a host, on behalf of somebody.
+    pub(crate) fn host_scripts(
+        &self,
+        caller: &Caller,
+        host: &HostName,
+    ) -> host_script::ScriptServiceClient<Local> {
+        host_script::ScriptServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// Runs, jobs and schedules, on behalf of somebody.
+    pub(crate) fn jobs(&self, caller: &Caller) -> JobServiceClient<Local> {
+        JobServiceClient::new(self.local(caller, None))
+    }
+
+    /// The scripts of the installation, on behalf of somebody.
+    pub(crate) fn scripts(&self, caller: &Caller) -> ScriptServiceClient<Local> {
+        ScriptServiceClient::new(self.local(caller, None))
     }
 
     /// The fleet, on behalf of somebody.

@@ -27,6 +27,7 @@ use crate::{
     db, directory,
     fleet::Fleet,
     gate::Gate,
+    jobs::{self, Jobs},
     pki::Authority,
     seal::Sealer,
     state::{Core, Reach, State},
@@ -54,6 +55,7 @@ pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
 
     let tls = RustlsConfig::from_config(state.core.pki.web_server()?);
     tokio::spawn(directory::follow(state.core.clone()));
+    jobs::start(&state);
     tokio::spawn(renew_own(state.core.clone(), tls.clone()));
     let handle = Handle::new();
     let serving_web = tokio::spawn(serve_web(web, tls, handle.clone(), api::router(state.clone())));
@@ -97,6 +99,7 @@ async fn assemble(database: &str, options: &Serve, stop: CancellationToken) -> a
     let reach = Reach { name, web_port: options.web.port(), grpc_port: options.grpc.port() };
     let core = Core {
         fleet: Fleet::new(pki.clone()),
+        jobs: Jobs::default(),
         db,
         pki,
         auth,

@@ -1,6 +1,6 @@
 //! What travels to an open page: fragments of HTML and a few signals, as server-sent events.
 
-use crate::parts::LogItem;
+use crate::parts::{LogItem, OutputRow};
 use crate::{Template, View};
 use serde::Serialize;
 
@@ -58,9 +58,9 @@ pub fn html(template: &impl Template) -> String {
 /// One server-sent event, for the HTTP layer to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// `fragment`, `log`, `gap`, `reshape`, `session`, `refused` or `beat`.
+    /// `fragment`, `log`, `gap`, `reshape`, `session`, `ended`, `refused` or `beat`.
     pub name: &'static str,
-    /// Where to go on from after a lost connection: a log cursor.
+    /// Where to go on from after a lost connection: a cursor of a log or of output.
     pub id: Option<String>,
     /// JSON on one line.
     pub data: String,
@@ -93,6 +93,17 @@ impl Event {
     /// The session has ended: the page goes to the login.
     pub fn session_ended() -> Self {
         Self { name: "session", id: None, data: "{}".to_owned() }
+    }
+
+    /// Nothing more will come: the page lets the stream go.
+    pub fn ended() -> Self {
+        Self { name: "ended", id: None, data: "{}".to_owned() }
+    }
+
+    /// Puts rows of output into the page. `cursor` is where the terminal is after them.
+    pub fn output(rows: &[OutputRow], cursor: impl Into<String>) -> Self {
+        let data = crate::parts::output_rows_fragment(rows).to_json();
+        Self { name: "log", id: Some(cursor.into()), data }
     }
 
     /// The stream cannot be served now; `message` is shown, and the page tries again later. Sent in a 200, because a

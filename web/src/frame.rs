@@ -6,7 +6,7 @@ pub enum Role {
     /// Looks.
     #[default]
     Viewer,
-    /// Also starts, stops and restarts.
+    /// Also starts, stops, restarts and runs scripts.
     Operator,
     /// Does everything.
     Admin,
@@ -50,6 +50,8 @@ pub enum Place {
     Dashboard,
     /// `/logs`
     Logs,
+    /// `/scripts`, `/runs` and `/schedules`
+    Scripts,
     /// `/hosts`
     Hosts,
     /// `/audit`
@@ -76,11 +78,12 @@ pub struct RailEntry {
 }
 
 /// The pages there are, in order.
-pub fn rail() -> [RailEntry; 5] {
+pub fn rail() -> [RailEntry; 6] {
     let entry = |place, href, name, icon, key| RailEntry { place, href, name, icon, key };
     [
         entry(Place::Dashboard, "/", "Dashboard", "dashboard", "d"),
         entry(Place::Logs, "/logs", "Logs", "logs", "l"),
+        entry(Place::Scripts, "/scripts", "Scripts", "scripts", "c"),
         entry(Place::Hosts, "/hosts", "Hosts", "hosts", "h"),
         entry(Place::Audit, "/audit", "Audit", "audit", "a"),
         entry(Place::Settings, "/settings", "Settings", "settings", "s"),
@@ -129,7 +132,7 @@ pub struct Notice {
 pub enum PaletteEntry {
     /// A place.
     Go {
-        /// `app`, `host` or `page`.
+        /// `app`, `host`, `script` or `page`.
         kind: String,
         /// What is searched and shown.
         name: String,
@@ -155,7 +158,19 @@ impl PaletteEntry {
             name: entry.name.into(),
             href: entry.href.into(),
         };
-        rail().into_iter().map(go).collect()
+        let more = [("Runs", "/runs"), ("Schedules", "/schedules")];
+        let more =
+            more.map(|(name, href)| Self::Go { kind: "page".into(), name: name.into(), href: href.into() });
+        rail().into_iter().map(go).chain(more).collect()
+    }
+
+    /// What the palette offers for one script.
+    pub fn script(name: &str, title: &str) -> Self {
+        Self::Go {
+            kind: "script".into(),
+            name: format!("{title} ({name})"),
+            href: format!("/scripts/{}", crate::text::encode(name)),
+        }
     }
 
     /// What the palette offers for one app on `host`.
@@ -213,7 +228,7 @@ pub struct Frame {
 
 impl Frame {
     /// The rail.
-    pub fn rail(&self) -> [RailEntry; 5] {
+    pub fn rail(&self) -> [RailEntry; 6] {
         rail()
     }
 
@@ -229,6 +244,7 @@ impl Frame {
             palette.extend(PaletteEntry::app(key, host, Role::Admin));
         }
         palette.extend(["asterra", "borealis"].map(PaletteEntry::host));
+        palette.push(PaletteEntry::script("parse_logs", "Parse logs for errors"));
         Self {
             view: View { role: Role::Admin, now_us: SAMPLE_NOW_US },
             place,

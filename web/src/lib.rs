@@ -27,6 +27,16 @@
 //! | `POST /hosts` | `name address` | [`parts::AddHost`] with token or error, then [`parts::HostList`] |
 //! | `POST /hosts/{name}/token` | | the same |
 //! | `POST /hosts/{name}/remove` | `confirm` (the name) | the same |
+//! | `POST /hosts/{name}/labels` | `labels` (with spaces between them) | the same |
+//! | `GET /scripts` | `q` | never one |
+//! | `GET /scripts/{name}` | what the form has, to begin with | never one |
+//! | `POST /scripts/{name}/preview` | `p.NAME on host label of json batch max_failures timeout cron` | [`parts::ScriptForm::answer`] |
+//! | `POST /scripts/{name}/{run,schedule}` | the same | the same, when it was refused; else 303 |
+//! | `GET /runs` | `script host actor state schedule cursor` | never one |
+//! | `GET /runs/{id}` | `job` | never one |
+//! | `POST /runs/{id}/cancel` | `job` (or all of them) | [`parts::RunCard`] |
+//! | `GET /jobs/{id}/output` | | never one: text |
+//! | `POST /schedules/{id}/{pause,remove}` | `paused` | [`parts::ScheduleList`] |
 //! | `GET /audit` | `actor host result method since until before` | never one |
 //! | `POST /settings/sessions/{id}/revoke` | | [`parts::SessionList`] |
 //! | `GET /static/…` | | [`assets::get`] |

@@ -162,15 +162,23 @@ pub fn plain(text: &str) -> String {
     while let Some(char) = chars.next() {
         match char {
             '\u{1b}' => skip_sequence(&mut chars),
-            '\t' | '\n' => shown.push(char),
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-                number(char, &mut shown)
-            }
-            _ if char.is_control() => number(char, &mut shown),
-            _ => shown.push(char),
+            '\n' => shown.push(char),
+            _ => push_visible(char, &mut shown),
         }
     }
     shown
+}
+
+/// One character as it can be shown: what has no shape or turns the reading direction becomes its number.
+pub(crate) fn push_visible(char: char, shown: &mut String) {
+    match char {
+        '\t' => shown.push(char),
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+            number(char, shown)
+        }
+        _ if char.is_control() => number(char, shown),
+        _ => shown.push(char),
+    }
 }
 
 fn number(char: char, shown: &mut String) {
@@ -178,7 +186,7 @@ fn number(char: char, shown: &mut String) {
 }
 
 /// ECMA-48: `ESC [ … final` (CSI), `ESC ] … BEL` or `ESC ] … ESC \` (OSC and its kin), else one character.
-fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+pub(crate) fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.next() {
         Some('[') => {
             while chars.next_if(|char| matches!(char, '\u{20}'..='\u{3f}')).is_some() {}

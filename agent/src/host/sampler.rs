@@ -4,7 +4,7 @@ use hms_proto::{host::v1::Metrics, names::UnitName};
 use procfs::{Current as _, CurrentSI as _};
 
 use super::{filesystems, units::Meter};
-use crate::systemd::Bus;
+use crate::{now_usec, systemd::Bus};
 
 /// Takes samples.
 #[derive(Debug, Default)]
@@ -56,11 +56,6 @@ impl Sampler {
 fn share(before: (u64, u64), now: (u64, u64)) -> f64 {
     let (all, busy) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
     if all == 0 { 0.0 } else { (busy as f64 / all as f64).clamp(0.0, 1.0) }
-}
-
-fn now_usec() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use hms_proto::{
@@ -20,7 +20,7 @@ use super::{
     settle::{Settled, settle},
     unit::{self, Loaded},
 };
-use crate::journal;
+use crate::{journal, now_usec};
 
 /// systemd gives a job up by itself, after 90 s for each of stop and start unless the unit says otherwise.
 const JOB: Duration = Duration::from_secs(300);
@@ -123,7 +123,7 @@ async fn now(session: &Session, verb: Verb, name: &UnitName, loaded: &Loaded) ->
 }
 
 /// How the job ended.
-async fn job_result(
+pub(crate) async fn job_result(
     signals: &mut broadcast::Receiver<Signal>,
     job: &OwnedObjectPath,
 ) -> Result<String, Fault> {
@@ -187,11 +187,6 @@ fn why(job_result: &str, unit: &Unit) -> String {
         ("done", _) => format!("it did not stay up ({}, exit status {})", unit.sub_state, unit.exit_status),
         (job, result) => format!("the job ended as {job} ({result})"),
     }
-}
-
-fn now_usec() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod bus;
 mod policy;
 mod service;
 mod settle;
+pub(crate) mod transient;
 mod unit;
 mod watch;
 

@@ -79,6 +79,9 @@ fn check_one(verb: Verb, name: &str) -> Result<(), Fault> {
             "Run `systemctl restart hms-agent` on the host.",
         );
     }
+    if stem.starts_with("hms-job-") {
+        return refuse("it is a job", "End the job instead: `hmsctl jobs cancel`.");
+    }
     if is_bus(stem) && (takes_down || verb == Verb::Restart) {
         return refuse("the host does not work without its message bus", "Reboot the host instead.");
     }
@@ -135,6 +138,7 @@ mod tests {
                 assert!(!allows(verb, name), "{} {name}", verb.word());
             }
         }
+        assert!(!allows(Verb::Stop, "hms-job-0193f0a2-5b7e-7c3a-9d41-2f6d1c0e8a55.service"));
         assert!(!allows(Verb::Restart, "hms-agent.service"));
         assert!(!allows(Verb::Restart, "dbus.service"));
     }

@@ -10,6 +10,7 @@ use hms_proto::{
     names::{Address, HostName},
 };
 
+use super::label::LabelHost;
 use crate::{
     complete,
     connect::Pace,
@@ -27,7 +28,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hmsctl host list
-  hmsctl host add borealis --address 10.0.0.8")]
+  hmsctl host add borealis --address 10.0.0.8
+  hmsctl host label borealis +web -old")]
 pub(crate) struct Hosts {
     #[command(subcommand)]
     verb: Option<HostsVerb>,
@@ -46,6 +48,11 @@ enum HostsVerb {
     /// Print a new join token for a host that has not joined, or lost its identity
     #[command(after_help = "Example:\n  hmsctl host token borealis")]
     Token(OneHost),
+    /// Give a host labels, or take some away; runs can be aimed at a label
+    #[command(after_help = "Examples:
+  hmsctl host label borealis +web -old
+  hmsctl host label borealis --add env=production --remove env=test")]
+    Label(LabelHost),
     /// Forget a host; nothing on it is changed
     #[command(after_help = "Example:\n  hmsctl host remove borealis --yes")]
     Remove(RemoveHost),
@@ -100,7 +107,19 @@ impl Hosts {
                     link.answer(Pace::Look, link.fleet(None, Pace::Look).new_join_token(request)).await?;
                 tell_token(session, &made)
             }
+            HostsVerb::Label(label) => label.run(session).await,
             HostsVerb::Remove(remove) => remove.run(session).await,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Hosts {
+    /// The labels to change, where that is the command.
+    pub(super) fn label(self) -> Option<LabelHost> {
+        match self.verb {
+            Some(HostsVerb::Label(label)) => Some(label),
+            _ => None,
         }
     }
 }
@@ -132,13 +151,16 @@ async fn list(session: &Session) -> Result<()> {
 
 /// Hosts as a table.
 pub(crate) fn table(hosts: &[Host], now: i64) -> Table {
-    let mut table =
-        Table::new(&["HOST", "!STATE", "SINCE", ">LOAD", ">CPU", ">MEMORY", ">DISK", "ADDRESS", "AGENT"]);
+    let heads =
+        ["HOST", "!STATE", "SINCE", ">LOAD", ">CPU", ">MEMORY", ">DISK", "ADDRESS", "AGENT", "LABELS"];
+    let labelled = hosts.iter().any(|host| !host.labels.is_empty());
+    let columns = if labelled { heads.len() } else { heads.len() - 1 };
+    let mut table = Table::new(&heads[..columns]);
     for host in hosts {
         let live = host.metrics.as_ref().filter(|_| host.state() == HostState::Connected);
         let dash = || Cell::new("–", Look::Faint);
         let agent = host.facts.as_ref().map_or("", |f| f.agent_version.as_str());
-        table.row(vec![
+        let mut cells = vec![
             Cell::new(&host.name, Look::Strong),
             state::of_host(host.state()),
             relative(host.state_since_usec, now).into(),
@@ -148,7 +170,10 @@ pub(crate) fn table(hosts: &[Host], now: i64) -> Table {
             live.and_then(fullest_disk).unwrap_or_else(dash),
             host.address.as_str().into(),
             if agent.is_empty() { dash() } else { agent.into() },
-        ]);
+            host.labels.join(" ").into(),
+        ];
+        cells.truncate(columns);
+        table.row(cells);
     }
     table
 }
@@ -213,6 +238,7 @@ mod tests {
             address: "10.213.0.10:9444".into(),
             state: state as i32,
             state_since_usec: 1_000_000,
+            labels: vec!["env=production".into(), "web".into()],
             facts: Some(Facts { agent_version: "0.1.0".into(), ..Facts::default() }),
             metrics: Some(Metrics {
                 load1: 0.42,

@@ -1,10 +1,12 @@
 //! `hmsctl status`: the whole installation on one screen.
 
 use clap::Args;
-use hms_proto::controller::v1::{App, AppState, Host, HostState, ListAppsRequest};
+use hms_proto::controller::v1::{
+    App, AppState, Host, HostState, ListAppsRequest, ListRunsRequest, Run, Warning,
+};
 use serde::Serialize;
 
-use super::{apps, host};
+use super::{apps, host, jobs, warnings};
 use crate::{
     connect::Pace,
     failure::Result,
@@ -27,14 +29,24 @@ pub(crate) struct Status {}
 struct Overview {
     hosts: Vec<Host>,
     apps: Vec<App>,
+    warnings: Vec<Warning>,
+    /// Those that have not ended.
+    runs: Vec<Run>,
 }
 
 impl Status {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let link = session.controller()?;
-        let (mut app_list, hosts) = (link.apps(None, Pace::Look), session.hosts(&link));
-        let (apps, hosts) = tokio::join!(link.answer(Pace::Look, app_list.list(ListAppsRequest {})), hosts);
-        let overview = Overview { hosts: hosts?.hosts, apps: apps?.apps };
+        let (mut app_list, mut run_list) = (link.apps(None, Pace::Look), link.jobs(None, Pace::Look));
+        let running = ListRunsRequest { state: "running".into(), ..ListRunsRequest::default() };
+        let (apps, hosts, warnings, runs) = tokio::join!(
+            link.answer(Pace::Look, app_list.list(ListAppsRequest {})),
+            session.hosts(&link),
+            warnings::all(&link, String::new()),
+            link.answer(Pace::Look, run_list.list_runs(running))
+        );
+        let overview =
+            Overview { hosts: hosts?.hosts, apps: apps?.apps, warnings: warnings?, runs: runs?.runs };
         if session.out.data(&overview)? {
             return Ok(());
         }
@@ -43,7 +55,7 @@ impl Status {
 }
 
 fn render(overview: &Overview, now: i64, width: Option<usize>, colour: bool) -> String {
-    let Overview { hosts, apps } = overview;
+    let Overview { hosts, apps, runs, .. } = overview;
     let mut text = String::new();
     let troubles = troubles(overview, now);
     if troubles.is_empty() {
@@ -61,6 +73,9 @@ fn render(overview: &Overview, now: i64, width: Option<usize>, colour: bool) -> 
     if !hosts.is_empty() {
         text += &format!("\n{}", host::table(hosts, now).render(width, colour));
     }
+    if !runs.is_empty() {
+        text += &format!("\n{}", jobs::table(runs, now).render(width, colour));
+    }
     text
 }
 
@@ -72,7 +87,14 @@ fn count(n: usize, what: &str) -> String {
 fn troubles(overview: &Overview, now: i64) -> Vec<String> {
     let hosts = overview.hosts.iter().filter_map(|host| of_host(host, now));
     let apps = overview.apps.iter().filter_map(|app| of_app(app, now));
-    hosts.chain(apps).chain(overview.hosts.iter().flat_map(of_disks)).collect()
+    let checks = overview.warnings.iter().map(of_check);
+    hosts.chain(apps).chain(overview.hosts.iter().flat_map(of_disks)).chain(checks).collect()
+}
+
+fn of_check(warning: &Warning) -> String {
+    let symbol = if warning.level == "critical" { "▲" } else { "◐" };
+    let (host, subject) = (inline(&warning.host), inline(&warning.subject));
+    format!("{symbol} {subject} on {host}: {} ({})", inline(&warning.message), inline(&warning.script))
 }
 
 fn of_host(host: &Host, now: i64) -> Option<String> {
@@ -124,7 +146,7 @@ fn of_disks(host: &Host) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use hms_proto::host::v1::{Filesystem, Metrics, Unit};
+    use hms_proto::host::v1::{Filesystem, JobState, Metrics, Unit};
 
     use super::*;
 
@@ -164,10 +186,29 @@ mod tests {
                 app("tobacco", AppState::Failed, 0),
                 app("pipe", AppState::Unreachable, 0),
             ],
+            warnings: vec![Warning {
+                host: "asterra".into(),
+                script: "check_certificates".into(),
+                level: "warning".into(),
+                subject: "cigar.example.org".into(),
+                message: "the certificate ends in 6 days".into(),
+                ..Warning::default()
+            }],
+            runs: vec![Run {
+                id: "0193f0a2-5b7e-7c3a-9d41-2f6d1c0e8a55".into(),
+                script: "parse_logs".into(),
+                state: JobState::Running.into(),
+                actor: "ada".into(),
+                source: "web".into(),
+                created_usec: now - 5_000_000,
+                running: 2,
+                ..Run::default()
+            }],
         };
         insta::assert_snapshot!(render(&overview, now, Some(100), false));
         overview.hosts = vec![host("asterra", HostState::Connected, 10)];
         overview.apps = vec![app("cigar", AppState::Running, 0)];
+        (overview.warnings, overview.runs) = (Vec::new(), Vec::new());
         insta::assert_snapshot!(render(&overview, now, Some(100), false));
     }
 }

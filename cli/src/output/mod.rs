@@ -29,6 +29,8 @@ pub(crate) struct Out {
     /// Columns of the terminal behind stdout.
     pub(crate) width: Option<usize>,
     tty: bool,
+    /// Whether colours are not wanted anywhere.
+    plain: bool,
     /// Whether progress may be shown.
     progress: bool,
     quiet: bool,
@@ -47,6 +49,7 @@ impl Out {
             colour: tty && !dumb && !unwanted,
             width: width.filter(|_| tty),
             tty,
+            plain: dumb || unwanted,
             progress: io::stderr().is_terminal() && !dumb && !global.quiet,
             quiet: global.quiet,
         }
@@ -54,8 +57,18 @@ impl Out {
 
     /// Writes text as it is.
     pub(crate) fn write(&self, text: &str) -> Result<()> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(to.write_all(text.as_bytes())?)
+        Ok(to.write_all(bytes)?)
+    }
+
+    /// Whether a terminal shows what is written.
+    pub(crate) fn is_tty(&self) -> bool {
+        self.tty
     }
 
     /// Writes one line.
@@ -111,6 +124,14 @@ impl Out {
         drop(writeln!(io::stderr(), "{text}"));
     }
 
+    /// Writes a table to stderr, where a terminal is there to show it.
+    pub(crate) fn summary(&self, table: &Table) {
+        if self.progress {
+            let width = terminal_size::terminal_size_of(io::stderr()).map(|(w, _)| usize::from(w.0));
+            self.say(table.render(width, !self.plain).trim_end());
+        }
+    }
+
     /// Shows that something is under way, until dropped.
     pub(crate) fn progress(&self, text: String) -> Progress {
         if !self.progress {
@@ -151,6 +172,13 @@ impl Progress {
         match &self.0 {
             Some(bar) => bar.suspend(write),
             None => write(),
+        }
+    }
+
+    /// Says what is under way now.
+    pub(crate) fn now(&self, text: String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(text);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use hms_proto::{
     controller::v1::{AppState, HostState},
-    host::v1::Unit,
+    host::v1::{JobState, Unit},
 };
 
 use super::table::{Cell, Look};
@@ -43,6 +43,31 @@ pub(crate) fn of_unit(unit: &Unit) -> Cell {
         _ => ("?", Look::Busy),
     };
     Cell::new(&format!("{symbol} {}", unit.active_state), look)
+}
+
+/// The state of a job or of a run.
+pub(crate) fn of_job(state: JobState) -> Cell {
+    let (text, look) = match state {
+        JobState::Queued => ("◐ waiting", Look::Faint),
+        JobState::Running => ("◐ running", Look::Busy),
+        JobState::Unknown | JobState::Unspecified => ("? unknown", Look::Bad),
+        JobState::Succeeded => ("● succeeded", Look::Good),
+        JobState::Failed => ("▲ failed", Look::Bad),
+        JobState::Canceled => ("○ canceled", Look::Faint),
+        JobState::TimedOut => ("▲ timed out", Look::Bad),
+        JobState::Lost => ("▲ lost", Look::Bad),
+        JobState::Skipped => ("○ skipped", Look::Faint),
+    };
+    Cell::new(text, look)
+}
+
+/// How bad a warning is.
+pub(crate) fn of_level(level: &str) -> Cell {
+    let (symbol, look) = match level {
+        "critical" => ("▲", Look::Bad),
+        _ => ("◐", Look::Busy),
+    };
+    Cell::new(&format!("{symbol} {level}"), look)
 }
 
 /// The outcome of an audited call.

@@ -47,6 +47,12 @@ impl Cell {
     pub(crate) fn new(text: &str, look: Look) -> Self {
         Self { text: inline(text).into_owned(), look }
     }
+
+    /// The same with more text, in the same look.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.text += &format!(" {}", inline(more));
+        self
+    }
 }
 
 impl<T: AsRef<str>> From<T> for Cell {

@@ -18,6 +18,7 @@ use crate::{
     db,
     fleet::Fleet,
     gate::Gate,
+    jobs::Jobs,
     pki::Authority,
     seal::Sealer,
     state::{Core, Reach, State},
@@ -35,6 +36,7 @@ async fn port(pool: &PgPool) -> anyhow::Result<Router> {
     let core = Arc::new(Core {
         auth: Arc::new(Auth::open(pool, &pki).await?),
         fleet: Fleet::new(pki.clone()),
+        jobs: Jobs::default(),
         db: pool.clone(),
         pki,
         reach: Reach { name: "localhost".into(), web_port: 8443, grpc_port: 9443 },

@@ -2,8 +2,15 @@
 
 use std::net::IpAddr;
 
-use hms_proto::Role;
+use hms_proto::{
+    Role,
+    access::role_word,
+    fault::{Fault, FaultKind},
+};
+use sqlx::PgPool;
 use uuid::Uuid;
+
+use crate::db;
 
 /// The face that a call came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +25,8 @@ pub(crate) enum Source {
     Agent,
     /// The controller, for itself.
     System,
+    /// A schedule, for the person who made it.
+    Schedule,
 }
 
 impl Source {
@@ -29,6 +38,17 @@ impl Source {
             Self::Cli => "cli",
             Self::Agent => "agent",
             Self::System => "system",
+            Self::Schedule => "schedule",
+        }
+    }
+
+    /// The face that a run was asked for through.
+    pub(crate) fn of_run(word: &str) -> Self {
+        match word {
+            "web" => Self::Web,
+            "rest" => Self::Rest,
+            "cli" => Self::Cli,
+            _ => Self::Schedule,
         }
     }
 }
@@ -50,4 +70,67 @@ pub(crate) struct Caller {
     pub(crate) session: Option<Uuid>,
     /// Ties together what is said about this call in logs, audit and errors.
     pub(crate) request_id: Uuid,
+}
+
+impl Caller {
+    /// The controller itself, with a call that nobody asked for.
+    pub(crate) fn system() -> Self {
+        Self {
+            id: Uuid::nil(),
+            name: "hms".into(),
+            role: Role::Admin,
+            source: Source::System,
+            address: None,
+            session: None,
+            request_id: Uuid::now_v7(),
+        }
+    }
+
+    /// Somebody who asked for this earlier, with the role that they have now. Refused when it is not enough any more.
+    pub(crate) async fn on_behalf(
+        db: &PgPool,
+        (id, name): (Uuid, &str),
+        source: Source,
+        needed: Role,
+    ) -> Result<Self, Fault> {
+        let user = db::users::get_by_id(db, id).await?.filter(|user| user.disabled_at.is_none());
+        let user = user.filter(|user| user.role() >= needed).ok_or_else(|| {
+            Fault::new(
+                FaultKind::Denied,
+                format!("{name} may no longer do this: it needs {}", role_word(needed)),
+            )
+        })?;
+        Ok(Self {
+            id,
+            role: user.role(),
+            name: user.username,
+            source,
+            address: None,
+            session: None,
+            request_id: Uuid::now_v7(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Test = Result<(), Box<dyn std::error::Error>>;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn who_asked_earlier_may_do_what_they_may_now(db: PgPool) -> Test {
+        let ada = db::users::add(&db, "ada", Role::Operator, "x").await?.id;
+        let now = async |needed| Caller::on_behalf(&db, (ada, "ada"), Source::Schedule, needed).await;
+        assert_eq!(now(Role::Operator).await?.role, Role::Operator);
+        assert_eq!(now(Role::Admin).await.unwrap_err().kind(), FaultKind::Denied);
+        db::users::set_role(&db, "ada", Role::Viewer).await?;
+        assert!(now(Role::Operator).await.unwrap_err().message.starts_with("ada may no longer do this"));
+        db::users::set_role(&db, "ada", Role::Admin).await?;
+        assert!(now(Role::Operator).await.is_ok());
+        db::users::set_disabled(&db, "ada", true).await?;
+        assert!(now(Role::Operator).await.is_err());
+        assert!(Caller::on_behalf(&db, (Uuid::nil(), "hms"), Source::Schedule, Role::Viewer).await.is_err());
+        Ok(())
+    }
 }

@@ -157,7 +157,7 @@ impl From<Row> for AuditRecord {
 }
 
 /// PostgreSQL has no NUL in text. It must not be a way to have an act not recorded.
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     let end = value.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= TEXT_MAX).last();
     value[..end.unwrap_or(0)].replace('\0', "\u{fffd}")
 }

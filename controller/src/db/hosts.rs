@@ -18,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) joined_at: Option<DateTime<Utc>>,
     /// Of its newest certificate.
     pub(crate) certificate_expires_at: Option<DateTime<Utc>>,
+    /// In order.
+    pub(crate) labels: Vec<String>,
 }
 
 impl Host {
@@ -47,6 +49,20 @@ pub(crate) async fn get_by_id(pool: &PgPool, id: Uuid) -> Result<Option<Host>> {
 pub(crate) async fn add(pool: &PgPool, name: &HostName, address: &Address) -> Result<Host, Error> {
     let sql = "INSERT INTO hosts (name, address) VALUES ($1, $2) RETURNING *";
     Ok(sqlx::query_as(sql).bind(name.as_str()).bind(address.as_str()).fetch_one(pool).await?)
+}
+
+/// Gives a host labels, and takes some away. None when there is no such host.
+pub(crate) async fn label(
+    pool: &PgPool,
+    name: &HostName,
+    add: &[String],
+    remove: &[String],
+) -> Result<Option<Host>> {
+    let sql = "UPDATE hosts SET labels = ARRAY(
+            SELECT label FROM unnest(labels || $2) AS label WHERE label <> ALL($3)
+            GROUP BY label ORDER BY label COLLATE \"C\")
+        WHERE name = $1 RETURNING *";
+    Ok(sqlx::query_as(sql).bind(name.as_str()).bind(add).bind(remove).fetch_optional(pool).await?)
 }
 
 /// Forgets a host and its tokens. False when there was none.
@@ -124,6 +140,19 @@ mod tests {
         assert!(!renew("0a", "0e").await?, "two certificates ago");
         joined(&pool, id, "0f", Utc::now()).await?;
         assert!(!renew("0d", "10").await?, "from before the host joined anew");
+        Ok(())
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn labels_are_a_set_in_order(pool: PgPool) -> Test {
+        let name = HostName::try_from("asterra")?;
+        assert!(label(&pool, &name, &[], &[]).await?.is_none());
+        assert!(add(&pool, &name, &Address::try_from("a:1")?).await?.labels.is_empty());
+        let labels = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        label(&pool, &name, &labels(&["web", "env=test", "web"]), &[]).await?;
+        let host = label(&pool, &name, &labels(&["db"]), &labels(&["web", "nothing"])).await?.unwrap();
+        assert_eq!(host.labels, ["db", "env=test"]);
+        assert_eq!(get_by_name(&pool, &name).await?.unwrap().labels, ["db", "env=test"]);
         Ok(())
     }
 

@@ -5,10 +5,16 @@ pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod config;
 pub(crate) mod hosts;
+pub(crate) mod jobs;
 pub(crate) mod join_tokens;
+pub(crate) mod output;
 pub(crate) mod refresh;
+pub(crate) mod runs;
+pub(crate) mod schedules;
+pub(crate) mod scripts;
 pub(crate) mod sessions;
 pub(crate) mod users;
+pub(crate) mod warnings;
 
 use std::{str::FromStr as _, time::Duration};
 

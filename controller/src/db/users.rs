@@ -35,6 +35,11 @@ pub(crate) async fn get_by_name(pool: &PgPool, name: &str) -> Result<Option<User
     Ok(sqlx::query_as("SELECT * FROM users WHERE username = $1").bind(name).fetch_optional(pool).await?)
 }
 
+/// The user with this id, disabled or not.
+pub(crate) async fn get_by_id(pool: &PgPool, id: Uuid) -> Result<Option<User>> {
+    Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(pool).await?)
+}
+
 /// Adds a user.
 pub(crate) async fn add(pool: &PgPool, name: &str, role: Role, password_hash: &str) -> Result<User, Error> {
     let sql = "INSERT INTO users (username, role, password_hash) VALUES ($1, $2, $3) RETURNING *";

@@ -154,7 +154,7 @@ async fn open_metrics(host: &Host, units: &[UnitName]) -> Result<Streaming<Metri
 }
 
 /// The controller itself looks, with the least role that may.
-fn as_controller<T>(message: T) -> Request<T> {
+pub(crate) fn as_controller<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let metadata = request.metadata_mut();
     metadata.insert(ACTOR_KEY, MetadataValue::from_static("controller"));

@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use arc_swap::ArcSwap;
 use hms_proto::{
     host::v1::{Facts, Metrics, Unit},
     identity::{Identity, Kind},
@@ -25,6 +26,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::{db, pki};
+pub(crate) use link::as_controller;
 pub(crate) use picture::{LinkState, Picture, Point, now_usec};
 
 /// Something in the picture changed. Receivers that lag redraw everything.
@@ -43,7 +45,10 @@ pub(crate) enum Change {
 /// One host, and the way to it.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// As it was when the link was opened: who it is never changes.
     pub(crate) row: db::hosts::Host,
+    /// As the database has it now.
+    latest: ArcSwap<db::hosts::Host>,
     pub(crate) channel: Channel,
     picture: RwLock<Picture>,
     /// Services whose processes are measured: those of its apps.
@@ -60,6 +65,16 @@ impl Drop for Host {
 }
 
 impl Host {
+    /// Its row as the database has it now.
+    pub(crate) fn latest(&self) -> Arc<db::hosts::Host> {
+        self.latest.load_full()
+    }
+
+    /// Whether its picture is live.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.look(|picture| picture.link == LinkState::Connected)
+    }
+
     /// A copy of nothing: looks at the picture while it cannot change.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Picture) -> T) -> T {
         at(&self.picture.read().unwrap_or_else(PoisonError::into_inner))
@@ -153,8 +168,9 @@ impl Fleet {
         // An agent that joined anew, or moved, is another party: its link starts over.
         hosts.retain(|name, host| wanted.get(name.as_str()).is_some_and(|row| host.row.is_same_party(row)));
         for row in &rows {
-            if !hosts.contains_key(&row.name) {
-                hosts.insert(row.name.clone(), self.open(row.clone())?);
+            match hosts.get(&row.name) {
+                Some(host) => host.latest.store(Arc::new(row.clone())),
+                None => drop(hosts.insert(row.name.clone(), self.open(row.clone())?)),
             }
         }
         for host in hosts.values() {
@@ -178,6 +194,7 @@ impl Fleet {
             measured: watch::Sender::new(Vec::new()),
             retry: Notify::new(),
             task: RwLock::new(None),
+            latest: ArcSwap::from_pointee(row.clone()),
             row,
         });
         if host.row.joined_at.is_some() {

@@ -2,16 +2,17 @@
 import { ask } from "./dialogs";
 import { $, answer, morph, parse, toLogin } from "./dom";
 
-const HEADERS = { Accept: "text/html; fragment=1", "X-Requested-With": "hms" };
+/** Asks for fragments instead of a page. */
+export const fragmentHeaders = { Accept: "text/html; fragment=1", "X-Requested-With": "hms" };
 
 interface Busy {
   done(): void;
 }
 
 /** The button becomes its own progress and keeps its width; its neighbours wait. */
-function busy(form: HTMLFormElement): Busy {
+function busy(form: HTMLFormElement, submitter?: HTMLButtonElement | null): Busy {
   const group = form.closest<HTMLElement>(".actions") ?? form;
-  const button = $<HTMLButtonElement>("button:not([type='button'])", form);
+  const button = submitter ?? $<HTMLButtonElement>("button:not([type='button'])", form);
   const buttons = [...group.querySelectorAll<HTMLButtonElement>("button")].filter((one) => !one.disabled);
   const icon = button && $(".icon", button);
   const word = button && ($("span:not(.icon, .hidden)", button) ?? button);
@@ -67,12 +68,14 @@ function tell(form: HTMLFormElement, words: string): void {
 }
 
 async function send(form: HTMLFormElement, submitter: HTMLElement | null): Promise<void> {
+  const button = submitter as HTMLButtonElement | null;
+  const action = button?.hasAttribute("formaction") ? button.formAction : form.action;
   const data = new URLSearchParams();
   for (const [name, value] of new FormData(form, submitter)) data.append(name, String(value));
-  const state = busy(form);
+  const state = busy(form, button);
   const focused = document.activeElement;
   try {
-    const response = await fetch(form.action, { method: "POST", headers: HEADERS, body: data });
+    const response = await fetch(action, { method: "POST", headers: fragmentHeaders, body: data });
     if (response.status === 401) return toLogin();
     const text = await response.text();
     state.done();
@@ -109,7 +112,8 @@ async function onSubmit(event: SubmitEvent): Promise<void> {
     return;
   }
   event.preventDefault();
-  if (form.dataset["confirmTitle"] && !(await ask(form.dataset))) return;
+  const question = { ...form.dataset, ...event.submitter?.dataset };
+  if (question["confirmTitle"] && !(await ask(question))) return;
   await send(form, event.submitter);
 }
 

@@ -4,7 +4,9 @@ import { startDialogs } from "./dialogs";
 import { startStream } from "./live";
 import { startLogs } from "./logs";
 import { startLook } from "./look";
+import { startOutput } from "./output";
 import { startRetry } from "./retry";
+import { startScripts } from "./scripts";
 import { startTimes } from "./time";
 
 startTimes();
@@ -12,5 +14,7 @@ startActions();
 startDialogs();
 startLook();
 startLogs();
+startOutput();
+startScripts();
 startStream();
 startRetry();

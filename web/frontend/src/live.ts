@@ -1,7 +1,7 @@
 // The one stream of this tab, and the mark that tells the truth about it.
 import { refresh } from "./actions";
 import { $, type Fragment, place, toLogin } from "./dom";
-import { rows } from "./logs";
+import { rows } from "./follow";
 import { clock, now, setClock } from "./time";
 
 /** Two and a half heartbeats. */
@@ -20,11 +20,13 @@ class Stream {
   #waits = 0;
   #retry: number | undefined;
   #refused = "";
+  #ended = false;
+  #looks: number;
 
   constructor(readonly base: string) {
     this.#open();
-    setInterval(() => this.#look(), 1000);
-    addEventListener("online", () => this.#again(0));
+    this.#looks = setInterval(() => this.#look(), 1000);
+    addEventListener("online", () => this.#ended || this.#again(0));
     addEventListener("pagehide", () => this.#source?.close());
     addEventListener("pageshow", (event) => event.persisted && location.reload());
   }
@@ -55,6 +57,16 @@ class Stream {
       const at = (JSON.parse(data) as { now?: number }).now;
       if (at) setClock(at / 1000);
     });
+    on("ended", () => {
+      source.close();
+      this.#ended = true;
+      clearInterval(this.#looks);
+      this.#retry = undefined;
+      const mark = $("#live");
+      if (mark) mark.dataset["state"] = "still";
+      const word = mark && $("[data-live-word]", mark);
+      if (word) word.textContent = "Ended";
+    });
     on("session", () => {
       source.close();
       toLogin();
@@ -65,7 +77,7 @@ class Stream {
     });
     // A browser tries again after a broken connection, but never after an answer that is not 200, and it does not tell
     // which it was: so every attempt is our own.
-    source.addEventListener("error", () => this.#again());
+    source.addEventListener("error", () => this.#ended || this.#again());
   }
 
   #hear(name: string): void {

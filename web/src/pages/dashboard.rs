@@ -20,6 +20,8 @@ pub struct DashboardPage {
     pub hosts: Vec<HostCard>,
     /// The last calls.
     pub activity: ActivityList,
+    /// Checks that can be run on all hosts: name and title.
+    pub checks: Vec<(String, String)>,
 }
 
 #[derive(Template)]
@@ -27,13 +29,17 @@ pub struct DashboardPage {
 struct ListsPart<'a> {
     apps: &'a [AppRow],
     hosts: &'a [HostCard],
+    checks: &'a [(String, String)],
     view: View,
 }
 
 impl DashboardPage {
     /// The apps and hosts as they replace those in the page (`lists`): when one came or went.
     pub fn lists(&self, view: View) -> Fragment {
-        Fragment::morph("lists", &ListsPart { apps: &self.apps, hosts: &self.hosts, view })
+        Fragment::morph(
+            "lists",
+            &ListsPart { apps: &self.apps, hosts: &self.hosts, checks: &self.checks, view },
+        )
     }
 
     /// All is well.
@@ -51,6 +57,12 @@ impl DashboardPage {
             apps: vec![AppRow::sample(), AppRow::sample_in("tobacco", "borealis", AppState::Running)],
             hosts: vec![HostCard::sample(), borealis],
             activity: ActivityList { rows: Activity::samples().split_off(2) },
+            checks: [
+                ("check_disk_space", "Check disk space"),
+                ("check_status", "Check the status of services"),
+            ]
+            .map(|(name, title)| (name.to_owned(), title.to_owned()))
+            .to_vec(),
         }
     }
 

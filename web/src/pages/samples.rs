@@ -2,7 +2,7 @@
 
 use super::{
     AuditPage, DashboardPage, HostsPage, LoginPage, LoginProblem, LogsPage, ProblemKind, ProblemPage,
-    SettingsPage,
+    RunPage, RunsPage, SchedulesPage, ScriptPage, ScriptsPage, SettingsPage,
 };
 use crate::events::html;
 
@@ -25,6 +25,27 @@ pub fn samples() -> Vec<(&'static str, String)> {
         ("logs-unasked", html(&LogsPage::sample_unasked())),
         ("logs-empty", html(&LogsPage::sample_empty())),
         ("logs-bad-expression", html(&LogsPage::sample_bad_expression())),
+        ("scripts", html(&ScriptsPage::sample())),
+        ("scripts-searched", html(&ScriptsPage::sample_searched())),
+        ("scripts-empty", html(&ScriptsPage::sample_empty())),
+        ("scripts-viewer", html(&ScriptsPage::sample_viewer())),
+        ("script", html(&ScriptPage::sample())),
+        ("script-refused", html(&ScriptPage::sample_refused())),
+        ("script-mutating", html(&ScriptPage::sample_mutating())),
+        ("script-viewer", html(&ScriptPage::sample_viewer())),
+        ("run", html(&RunPage::sample())),
+        ("run-running", html(&RunPage::sample_running())),
+        ("run-failed", html(&RunPage::sample_failed())),
+        ("run-unknown", html(&RunPage::sample_unknown())),
+        ("run-many", html(&RunPage::sample_many())),
+        ("run-check", html(&RunPage::sample_check())),
+        ("run-silent", html(&RunPage::sample_silent())),
+        ("run-viewer", html(&RunPage::sample_viewer())),
+        ("runs", html(&RunsPage::sample())),
+        ("runs-empty", html(&RunsPage::sample_empty())),
+        ("schedules", html(&SchedulesPage::sample())),
+        ("schedules-empty", html(&SchedulesPage::sample_empty())),
+        ("schedules-viewer", html(&SchedulesPage::sample_viewer())),
         ("hosts", html(&HostsPage::sample())),
         ("hosts-added", html(&HostsPage::sample_added())),
         ("hosts-refused", html(&HostsPage::sample_refused())),

@@ -97,6 +97,9 @@ impl Activity {
     /// What was done, in words: `restart`, `add host`.
     pub fn verb(&self) -> String {
         let name = self.method.rsplit('/').next().unwrap_or_default();
+        if let Some(words) = self.words() {
+            return words.to_owned();
+        }
         let mut verb = String::new();
         for letter in name.chars() {
             if letter.is_uppercase() && !verb.is_empty() {
@@ -105,6 +108,22 @@ impl Activity {
             verb.extend(letter.to_lowercase());
         }
         verb
+    }
+
+    /// Words for methods whose name alone says too little.
+    fn words(&self) -> Option<&'static str> {
+        let (service, method) = self.method.trim_start_matches('/').split_once('/')?;
+        Some(match (service.rsplit('.').next()?, method) {
+            ("JobService", "Run") => "run",
+            ("JobService", "Start") => "start the job",
+            ("JobService", "Cancel") if service.starts_with("hms.host.") => "end the job",
+            ("JobService", "Cancel") => "cancel the run",
+            ("JobService", "PauseSchedule") => "pause or resume the schedule",
+            ("ScriptService", "Sync") => "sync the scripts",
+            ("ScriptService", "Install") => "deliver the scripts",
+            ("FleetService", "LabelHost") => "label",
+            _ => return None,
+        })
     }
 
     /// The service of the method: `hms.host.v1.UnitService`.
@@ -215,6 +234,9 @@ mod tests {
             act("/hms.controller.v1.FleetService/AddHost").service(),
             "hms.controller.v1.FleetService"
         );
+        assert_eq!(act("/hms.host.v1.JobService/Start").verb(), "start the job");
+        assert_eq!(act("/hms.controller.v1.JobService/AddSchedule").verb(), "add schedule");
+        assert_eq!(act("/hms.controller.v1.JobService/Cancel").verb(), "cancel the run");
         assert_eq!(act("").verb(), "");
     }
 

@@ -66,6 +66,15 @@ impl Attention {
                 detail: "4.4 GiB left".into(),
                 ..AttentionItem::default()
             },
+            AttentionItem {
+                tone: Tone::Warn,
+                title: "cigar.remoteds.us on asterra".into(),
+                detail: "the certificate ends in 9 days".into(),
+                href: "/runs/0193a5c4-7be1-7cc2-9d6e-000000000006?job=0193a5c4-7be1-7cc2-9d6e-000000000101"
+                    .into(),
+                link: "check_certificates".into(),
+                since_us: Some(now - 4_000 * 1_000_000),
+            },
         ];
         Self { items }
     }

@@ -114,6 +114,8 @@ pub struct HostCard {
     pub disks: Vec<Disk>,
     /// How many apps it has.
     pub apps: u32,
+    /// Its labels.
+    pub labels: Vec<String>,
 }
 
 #[derive(Template)]
@@ -178,6 +180,7 @@ impl HostCard {
             memory_line: Sparkline::up_to(3_934.0, wave(2_411.0, 40.0)),
             disks: vec![disk("/", 21_800, 49_152), disk("/var/lib/postgresql", 84_000, 102_400)],
             apps: 1,
+            labels: vec!["env=production".into(), "web".into()],
             ..Self::default()
         }
     }

@@ -24,12 +24,19 @@ pub struct HostRow {
     pub os: String,
     /// End of its newest certificate, in microseconds since the epoch.
     pub certificate_expires_us: Option<i64>,
+    /// Its labels.
+    pub labels: Vec<String>,
 }
 
 impl HostRow {
     /// Its id in the page.
     pub fn id(&self) -> String {
         format!("host-row-{}", super::slug(&self.name))
+    }
+
+    /// Its labels as they are typed.
+    pub fn label_text(&self) -> String {
+        self.labels.join(" ")
     }
 
     /// Whether the certificate ends within two hours; it is renewed long before when all is well.
@@ -48,6 +55,7 @@ impl HostRow {
             agent_version: "0.1.0".into(),
             os: "Debian GNU/Linux 12 (bookworm)".into(),
             certificate_expires_us: Some(SAMPLE_NOW_US + 62_000 * 1_000_000),
+            labels: vec!["env=production".into(), "web".into()],
             ..Self::default()
         }
     }

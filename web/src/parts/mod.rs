@@ -1,24 +1,40 @@
 //! Parts: what is shown inside pages and renewed while they are open. Each has one template in `templates/parts`.
 
 mod activity;
+mod ansi;
 mod app_row;
 mod attention;
 mod host_card;
 mod host_list;
+mod job_state;
 mod log_rows;
 mod outcome;
+mod output;
+mod run_card;
+mod run_list;
+mod schedule_list;
+mod script_form;
+mod script_list;
 mod session_list;
 mod sparkline;
 #[cfg(test)]
 mod tests;
 
 pub use activity::{Activity, ActivityList, OutcomeKind};
+pub use ansi::{OutputRow, Span, Style, Terminal};
 pub use app_row::{AppRow, AppState};
 pub use attention::{Attention, AttentionItem};
 pub use host_card::{Disk, HostCard, HostState};
 pub use host_list::{AddHost, HostList, HostRow, JoinToken};
+pub use job_state::JobState;
 pub use log_rows::{LogItem, LogRow, PRIORITIES, log_rows_fragment};
 pub use outcome::ActionOutcome;
+pub use output::{OutputPanel, output_rows_fragment};
+pub use run_card::{FindingRow, JobRow, RunCard};
+pub use run_list::{Counts, RunRow};
+pub use schedule_list::{ScheduleList, ScheduleRow};
+pub use script_form::{Choice, Field, FieldKind, Preview, ScriptForm, TargetHost, TargetPicker};
+pub use script_list::ScriptRow;
 pub use session_list::{SessionList, SessionRow};
 pub use sparkline::Sparkline;
 

@@ -19,6 +19,8 @@ fn replacing() -> Vec<Fragment> {
         HostList { rows: vec![HostRow::sample()] }.fragment(VIEW),
         AddHost::sample_added().fragment(VIEW),
         SessionList { rows: SessionRow::samples() }.fragment(VIEW),
+        RunCard::sample_many().fragment(VIEW),
+        RunCard::sample_in(JobState::Unknown).fragment(VIEW),
     ];
     fragments.extend(hostile.apps.iter().map(|app| app.fragment(VIEW)));
     fragments.extend(hostile.hosts.iter().map(|host| host.fragment(VIEW)));
@@ -83,4 +85,31 @@ fn actions_fit_the_state() {
         let app = AppRow::sample_in("cigar", "asterra", state);
         assert_eq!((app.can_start(), app.can_stop()), (start, stop), "{state:?}");
     }
+}
+
+#[test]
+fn rows_of_output_can_be_sent_again() {
+    let mut terminal = Terminal::default();
+    let first = output_rows_fragment(&terminal.push(b"one\n<b>tw"));
+    let again = output_rows_fragment(&terminal.push(b"o\n"));
+    assert_eq!((first.mode, first.id.as_str()), (Mode::Append, "output-rows"));
+    assert!(first.html.contains("<li id=\"o-0\">one</li>") && first.html.contains("<li id=\"o-4\">&#60;b&#62;tw</li>"));
+    assert_eq!(again.html.trim(), "<li id=\"o-4\">&#60;b&#62;two</li>", "the row that was unfinished, and no other");
+    assert_eq!(Event::output(&[], terminal.cursor()).id.as_deref(), Some("9.0"));
+}
+
+#[test]
+fn an_answer_to_a_form_has_an_element_for_each_place_in_it() {
+    let html = ScriptForm::sample_refused().answer(VIEW);
+    for id in ["preview", "p-pattern-error", "p-unit-names", "cron-times"] {
+        assert_eq!(html.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
+    }
+    assert!(html.contains("500 is not in 1 to 200") && html.contains("two values do not fit"));
+}
+
+#[test]
+fn an_unreachable_job_is_never_shown_as_ended() {
+    let html = RunCard::sample_in(JobState::Unknown).fragment(VIEW).html;
+    assert!(html.contains("the job may well be running") && html.contains("/cancel\""));
+    assert!(!html.contains("exit status"));
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use hms_proto::{
     AGENT_PORT,
     controller::v1::{
-        AddHostRequest, AddHostResponse, Host, HostState, ListHostsRequest, ListHostsResponse,
-        NewJoinTokenRequest, RemoveHostRequest, RemoveHostResponse, fleet_service_server::FleetService,
+        AddHostRequest, AddHostResponse, Host, HostState, LabelHostRequest, ListHostsRequest,
+        ListHostsResponse, NewJoinTokenRequest, RemoveHostRequest, RemoveHostResponse,
+        fleet_service_server::FleetService,
     },
     fault::{Fault, FaultKind},
-    names::{Address, HostName},
+    names::{Address, HostName, Label},
 };
 use tonic::{Request, Response, Status};
 
@@ -19,6 +20,9 @@ use crate::{
     fleet::{self, LinkState},
     state::Core,
 };
+
+/// Of one host.
+const MOST_LABELS: usize = 32;
 
 pub(super) struct Fleet(pub(super) Arc<Core>);
 
@@ -49,6 +53,21 @@ impl FleetService for Fleet {
         Ok(Response::new(ListHostsResponse { hosts }))
     }
 
+    async fn label_host(&self, request: Request<LabelHostRequest>) -> Result<Response<Host>, Status> {
+        let wanted = request.into_inner();
+        let name = HostName::try_from(wanted.name.as_str()).map_err(Fault::from)?;
+        let (add, remove) = (labels(&wanted.add)?, labels(&wanted.remove)?);
+        let known = self.0.fleet.host(name.as_str()).map_or(0, |host| host.latest().labels.len());
+        if known + add.len() > MOST_LABELS {
+            return Err(Fault::invalid(format!("{name} would have more than {MOST_LABELS} labels")).into());
+        }
+        let row = db::hosts::label(&self.0.db, &name, &add, &remove).await.map_err(Fault::from)?;
+        let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
+        self.0.reload().await?;
+        let known = self.0.fleet.host(&row.name);
+        Ok(Response::new(known.as_deref().map(host).unwrap_or_else(|| unseen(&row))))
+    }
+
     async fn remove_host(
         &self,
         request: Request<RemoveHostRequest>,
@@ -75,11 +94,19 @@ impl Fleet {
     }
 }
 
+fn labels(given: &[String]) -> Result<Vec<String>, Fault> {
+    if given.len() > MOST_LABELS {
+        return Err(Fault::invalid(format!("{} labels are too many: at most {MOST_LABELS}", given.len())));
+    }
+    given.iter().map(|text| Ok(Label::try_from(text.as_str())?.to_string())).collect()
+}
+
 fn unseen(row: &db::hosts::Host) -> Host {
     Host {
         id: row.id.to_string(),
         name: row.name.clone(),
         address: row.address.clone(),
+        labels: row.labels.clone(),
         certificate_expires_usec: row.certificate_expires_at.map_or(0, |t| t.timestamp_micros()),
         ..Host::default()
     }
@@ -100,7 +127,7 @@ pub(crate) fn host(host: &fleet::Host) -> Host {
             state_reason: reason.into(),
             facts: picture.facts.clone(),
             metrics: picture.metrics.clone(),
-            ..unseen(&host.row)
+            ..unseen(&host.latest())
         }
     })
 }

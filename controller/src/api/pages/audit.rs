@@ -32,7 +32,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let mut shown = AuditPage {
-        frame: frame(&state, &session.caller, Place::Audit, "Audit"),
+        frame: frame(&state, &session.caller, Place::Audit, "Audit").await,
         hosts: state.fleet.hosts().iter().map(|h| h.row.name.clone()).collect(),
         ..AuditPage::default()
     };

@@ -30,9 +30,9 @@ pub(super) async fn show(
         recent.iter().find(|r| Some(&r.request_id) == asked.done.as_ref() && r.actor == session.caller.name);
     let notice = done.cloned().map(|record| notice(&view::activity(record)));
     let mut shown = DashboardPage {
-        frame: frame(&state, &session.caller, Place::Dashboard, "Dashboard"),
+        frame: frame(&state, &session.caller, Place::Dashboard, "Dashboard").await,
         activity: ActivityList { rows: recent.into_iter().map(view::activity).collect() },
-        ..of(&state.fleet)
+        ..of(&state).await
     };
     shown.frame.notice = notice;
     shown.frame.events = "/events?view=dashboard".into();
@@ -48,12 +48,16 @@ fn notice(act: &Activity) -> Notice {
     Notice { tone, message, hint: act.detail.clone() }
 }
 
-/// The parts that the fleet knows.
-pub(super) fn of(fleet: &Fleet) -> DashboardPage {
+/// The parts that the fleet knows, and what checks found. Without the database the fleet's part is shown all the same.
+pub(super) async fn of(state: &State) -> DashboardPage {
+    let fleet = &state.fleet;
+    let warnings = db::warnings::list(&state.db, "").await.unwrap_or_default();
+    let scripts = db::scripts::list(&state.db).await.unwrap_or_default();
     DashboardPage {
-        attention: view::attention(fleet),
+        attention: view::attention(fleet, &warnings),
         apps: apps(fleet),
         hosts: hosts(fleet),
+        checks: scripts.into_iter().filter(|s| s.check).map(|s| (s.name, s.title)).collect(),
         ..DashboardPage::default()
     }
 }

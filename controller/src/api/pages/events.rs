@@ -25,7 +25,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{dashboard, hosts, logs, session::Session, view};
+use super::{dashboard, hosts, logs, run_events, session::Session, view};
 use crate::{
     db,
     fleet::{Change, now_usec},
@@ -40,11 +40,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 #[derive(Deserialize)]
 pub(super) struct Asked {
     view: String,
+    /// Of a run, and of one of its jobs.
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    job: String,
     #[serde(flatten)]
     logs: logs::Asked,
 }
 
-type Events = BoxStream<'static, Event>;
+pub(super) type Events = BoxStream<'static, Event>;
 
 pub(super) async fn stream(
     Shared(state): Shared<State>,
@@ -57,6 +62,10 @@ pub(super) async fn stream(
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
         "hosts" => hosts_events(state.clone(), &session).boxed(),
         "logs" => log_events(&state, &session, &headers, asked.logs).await,
+        "run" => {
+            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
+            run_events::stream(&state, &session, &headers, asked).await
+        }
         other => refused(&Fault::invalid(format!("`{other}` is no view"))),
     };
     let wire = guarded(state, session, stop, events)
@@ -102,17 +111,17 @@ fn guarded(
     }
 }
 
-fn refused(fault: &Fault) -> Events {
+pub(super) fn refused(fault: &Fault) -> Events {
     let event = Event::refused(&format!("{} {}", fault.message, fault.next()));
     futures_util::stream::iter([event]).boxed()
 }
 
 /// What was sent last for each element, so that only what differs travels.
 #[derive(Default)]
-struct Sent(HashMap<String, String>);
+pub(super) struct Sent(HashMap<String, String>);
 
 impl Sent {
-    fn is_new(&mut self, fragment: &Fragment) -> bool {
+    pub(super) fn is_new(&mut self, fragment: &Fragment) -> bool {
         let old = self.0.insert(fragment.id.clone(), fragment.html.clone());
         old.as_deref() != Some(&fragment.html)
     }
@@ -129,10 +138,10 @@ fn dashboard_events(state: State, session: &Session) -> impl Stream<Item = Event
             let now = super::view(&caller);
             if names(&state) != keys {
                 keys = names(&state);
-                let shown = dashboard::of(&state.fleet);
+                let shown = dashboard::of(&state).await;
                 yield Event::fragment(&shown.lists(now));
             }
-            for fragment in fragments(&state, now) {
+            for fragment in fragments(&state, now).await {
                 if sent.is_new(&fragment) {
                     yield Event::fragment(&fragment);
                 }
@@ -156,8 +165,8 @@ fn names(state: &State) -> BTreeSet<String> {
     apps.chain(state.fleet.hosts().iter().map(|h| format!("host {}", h.row.name))).collect()
 }
 
-fn fragments(state: &State, now: hms_web::View) -> Vec<Fragment> {
-    let shown = dashboard::of(&state.fleet);
+async fn fragments(state: &State, now: hms_web::View) -> Vec<Fragment> {
+    let shown = dashboard::of(state).await;
     let attention = shown.attention.fragment(now);
     let apps = shown.apps.iter().map(|app| app.fragment(now));
     std::iter::once(attention).chain(apps).chain(shown.hosts.iter().map(|host| host.fragment(now))).collect()
@@ -222,10 +231,15 @@ fn hosts_events(state: State, session: &Session) -> impl Stream<Item = Event> + 
     }
 }
 
+/// A browser that lost the stream says so itself; a page that made a new one has it in the query.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<String> {
+    let last = headers.get("last-event-id")?.to_str().ok()?;
+    (!last.is_empty()).then(|| last.to_owned())
+}
+
 async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut asked: logs::Asked) -> Events {
-    // A browser that lost the stream says so itself; a page that made a new one has it in the query.
-    if let Some(last) = headers.get("last-event-id").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty()) {
-        asked.after = last.to_owned();
+    if let Some(last) = last_event_id(headers) {
+        asked.after = last;
     }
     let (host, query) = match asked.live_query(&state.fleet) {
         Ok(found) => found,

@@ -8,7 +8,8 @@ use axum::{
 };
 use hms_proto::{
     controller::v1::{
-        AddHostRequest, AddHostResponse, ListHostsRequest, NewJoinTokenRequest, RemoveHostRequest,
+        AddHostRequest, AddHostResponse, LabelHostRequest, ListHostsRequest, NewJoinTokenRequest,
+        RemoveHostRequest,
     },
     fault::Fault,
 };
@@ -33,6 +34,12 @@ pub(super) struct NewHost {
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirm {
     confirm: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Labels {
+    labels: String,
 }
 
 pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Result<Response, Problem> {
@@ -71,6 +78,28 @@ pub(super) async fn token(
         Err(status) => AddHost { error: Some(notice(&Fault::from_status(&status))), ..AddHost::default() },
     };
     answer(&state, &session.caller, &headers, result).await
+}
+
+/// The labels as they are typed become those to add and those to take away.
+pub(super) async fn label(
+    Shared(state): Shared<State>,
+    session: Session,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    Form(typed): Form<Labels>,
+) -> Result<Response, Problem> {
+    let known = state.fleet.host(&name).map(|host| host.latest().labels.clone()).unwrap_or_default();
+    let wanted: Vec<String> =
+        typed.labels.split([' ', ',']).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let without =
+        |all: &[String], some: &[String]| all.iter().filter(|l| !some.contains(l)).cloned().collect();
+    let request = LabelHostRequest { add: without(&wanted, &known), remove: without(&known, &wanted), name };
+    let done = state.gate.fleet(&session.caller).label_host(request).await;
+    let error = done.err().map(|status| notice(&Fault::from_status(&status)));
+    if error.is_none() && !wants_fragment(&headers) {
+        return Ok(Redirect::to("/hosts").into_response());
+    }
+    answer(&state, &session.caller, &headers, AddHost { error, ..AddHost::default() }).await
 }
 
 pub(super) async fn remove(
@@ -124,7 +153,7 @@ async fn answer(
 
 async fn shown(state: &State, caller: &Caller, add: AddHost) -> Result<Response, Problem> {
     let mut shown = HostsPage {
-        frame: frame(state, caller, Place::Hosts, "Hosts"),
+        frame: frame(state, caller, Place::Hosts, "Hosts").await,
         hosts: list(state, caller).await?,
         add,
     };

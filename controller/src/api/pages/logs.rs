@@ -49,7 +49,7 @@ pub(super) async fn show(
 ) -> Response {
     let begun = Instant::now();
     let mut shown = LogsPage {
-        frame: frame(&state, &session.caller, Place::Logs, "Logs"),
+        frame: frame(&state, &session.caller, Place::Logs, "Logs").await,
         apps: apps(&state.fleet),
         hosts: hosts(&state.fleet),
         query: asked.typed(),

@@ -1,6 +1,7 @@
 //! The pages: handlers that fill the structs of hms-web.
 
 mod apps;
+mod asked;
 mod audit;
 mod dashboard;
 mod events;
@@ -8,9 +9,15 @@ mod hosts;
 mod login;
 mod logs;
 mod problem;
+mod run_events;
+mod runs;
+mod schedules;
+mod script_form;
+mod scripts;
 mod session;
 mod settings;
 mod view;
+mod view_jobs;
 
 use axum::{
     Router,
@@ -30,7 +37,7 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 13] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 26] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
@@ -39,6 +46,19 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 13] {
         ("/hosts", get(hosts::show).post(hosts::add)),
         ("/hosts/{name}/token", post(hosts::token)),
         ("/hosts/{name}/remove", post(hosts::remove)),
+        ("/hosts/{name}/labels", post(hosts::label)),
+        ("/scripts", get(scripts::list)),
+        ("/scripts/{name}", get(scripts::show)),
+        ("/scripts/{name}/preview", post(scripts::preview)),
+        ("/scripts/{name}/run", post(scripts::run)),
+        ("/scripts/{name}/schedule", post(scripts::schedule)),
+        ("/runs", get(runs::list)),
+        ("/runs/{id}", get(runs::show)),
+        ("/runs/{id}/cancel", post(runs::cancel)),
+        ("/jobs/{id}/output", get(runs::download)),
+        ("/schedules", get(schedules::list)),
+        ("/schedules/{id}/pause", post(schedules::pause)),
+        ("/schedules/{id}/remove", post(schedules::remove)),
         ("/audit", get(audit::show)),
         ("/settings", get(settings::show)),
         ("/settings/sessions/{id}/revoke", post(settings::revoke)),
@@ -76,12 +96,15 @@ fn view(caller: &Caller) -> hms_web::View {
     hms_web::View { role: role(caller), now_us: now_usec() }
 }
 
-fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Frame {
+async fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Frame {
     let mut palette = PaletteEntry::places();
     for app in state.fleet.apps().iter() {
         palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
     }
     palette.extend(state.fleet.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
+    // Without the database the palette has what the fleet knows.
+    let scripts = crate::db::scripts::list(&state.db).await.unwrap_or_default();
+    palette.extend(scripts.iter().map(|script| PaletteEntry::script(&script.name, &script.title)));
     Frame {
         view: view(caller),
         place,

@@ -17,7 +17,7 @@ use crate::{auth::Caller, state::State};
 
 pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Result<Response, Problem> {
     Ok(page(&SettingsPage {
-        frame: frame(&state, &session.caller, Place::Settings, "Settings"),
+        frame: frame(&state, &session.caller, Place::Settings, "Settings").await,
         sessions: list(&state, &session.caller).await?,
         version: env!("CARGO_PKG_VERSION").into(),
     }))

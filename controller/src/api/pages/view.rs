@@ -1,7 +1,7 @@
 //! From what the controller knows to what the pages show.
 
 use hms_proto::{
-    controller::v1::{App, AppState as State, AuditRecord, Host, HostState as Link},
+    controller::v1::{App, AppState as State, AuditRecord, Host, HostState as Link, Warning},
     fault::Fault,
     host::v1::{LogChunk, LogEntry, Unit},
 };
@@ -11,6 +11,7 @@ use hms_web::parts::{
     LogItem, LogRow, OutcomeKind, Sparkline,
 };
 
+use super::view_jobs;
 use crate::{
     api::grpc,
     fleet::{self, Fleet, Picture, Point},
@@ -20,9 +21,11 @@ use crate::{
 const NEARLY_FULL: f64 = 0.9;
 /// A unit that systemd started again this often does not stay up.
 const RESTART_LOOP: u32 = 3;
+/// More warnings would hide the rest of the dashboard.
+const MOST_WARNINGS: usize = 20;
 
 /// A time that may not be there.
-fn some(usec: i64) -> Option<i64> {
+pub(super) fn some(usec: i64) -> Option<i64> {
     (usec > 0).then_some(usec)
 }
 
@@ -110,6 +113,7 @@ fn card(host: &Host, picture: &Picture, apps: u32) -> HostCard {
         memory_total: total,
         memory_line: Sparkline::up_to(total as f64, line(|p| p.memory)),
         disks: metrics.map(disks).unwrap_or_default(),
+        labels: host.labels.clone(),
         apps,
     }
 }
@@ -123,7 +127,7 @@ fn disks(metrics: &hms_proto::host::v1::Metrics) -> Vec<Disk> {
     metrics.filesystems.iter().map(disk).collect()
 }
 
-fn link(host: &Host) -> HostState {
+pub(super) fn link(host: &Host) -> HostState {
     match host.state() {
         Link::Connected => HostState::Connected,
         Link::Unreachable => HostState::Unreachable,
@@ -142,17 +146,32 @@ pub(super) fn host_row(host: &Host) -> HostRow {
         agent_version: facts.map(|f| f.agent_version.clone()).unwrap_or_default(),
         os: facts.map(|f| f.os.clone()).unwrap_or_default(),
         certificate_expires_us: some(host.certificate_expires_usec),
+        labels: host.labels.clone(),
     }
 }
 
 /// What needs somebody, worst first.
-pub(super) fn attention(fleet: &Fleet) -> Attention {
+pub(super) fn attention(fleet: &Fleet, warnings: &[Warning]) -> Attention {
     let hosts = fleet.hosts();
     let mut items: Vec<_> = hosts.iter().filter_map(|h| unreachable(h)).collect();
     items.extend(grpc::apps::list(fleet).iter().filter_map(troubled));
     items.extend(hosts.iter().flat_map(|h| nearly_full(h)));
+    items.extend(warnings.iter().take(MOST_WARNINGS).map(view_jobs::warning));
+    items.extend(left_out(warnings.len()));
     items.sort_by_key(|item| item.tone != Tone::Bad);
     Attention { items }
+}
+
+fn left_out(warnings: usize) -> Option<AttentionItem> {
+    let more = warnings.checked_sub(MOST_WARNINGS).filter(|more| *more > 0)?;
+    Some(AttentionItem {
+        tone: Tone::Warn,
+        title: format!("{more} more warnings of checks"),
+        detail: "Run the checks to see all of them.".into(),
+        href: "/scripts?q=check".into(),
+        link: "Checks".into(),
+        since_us: None,
+    })
 }
 
 fn unreachable(host: &fleet::Host) -> Option<AttentionItem> {

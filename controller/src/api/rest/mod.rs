@@ -3,9 +3,13 @@
 mod apps;
 mod auth;
 mod bearer;
+mod jobs;
 mod json;
 mod logs;
 mod problem;
+mod runs;
+mod schedules;
+mod scripts;
 
 use axum::{Json, Router, response::Response, routing::get};
 use hms_proto::fault::Fault;
@@ -20,9 +24,10 @@ use problem::Problem;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "HMS", description = "Apps, hosts and logs of one installation. Get a token with `POST /api/auth/login`."),
+    info(title = "HMS", description = "Apps, logs, scripts and runs of one installation. Get a token with `POST /api/auth/login`."),
     modifiers(&Bearer),
-    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs")),
+    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs"),
+        (name = "scripts", description = "Troubleshooting scripts"), (name = "runs", description = "What runs and ran"), (name = "schedules", description = "What runs by itself")),
 )]
 struct Document;
 
@@ -58,6 +63,19 @@ pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
         .routes(routes!(apps::stop))
         .routes(routes!(apps::restart))
         .routes(routes!(logs::of_app))
+        .routes(routes!(scripts::list))
+        .routes(routes!(scripts::get))
+        .routes(routes!(scripts::run))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::get))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(runs::warnings))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::output))
+        .routes(routes!(schedules::list, schedules::add))
+        .routes(routes!(schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
         .split_for_parts()
 }
 

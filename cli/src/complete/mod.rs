@@ -1,5 +1,7 @@
 //! Completion from the live system. It has a second; a system that does not answer completes nothing.
 
+mod scripts;
+
 use std::{ffi::OsStr, future::Future, time::Duration};
 
 use clap_complete::engine::CompletionCandidate;
@@ -14,6 +16,8 @@ use crate::{
     context::{Context, Store},
     failure::Result,
 };
+
+pub(crate) use scripts::{labels, parameters, runs, schedules, scripts, signed_labels};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
@@ -47,7 +51,7 @@ pub(crate) fn apps(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Names of units, of the host that the command line names.
 pub(crate) fn units(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let words: Vec<String> = std::env::args().collect();
+    let words = words();
     let Some(host) = option_of(&words, "--host").and_then(|h| HostName::try_from(h).ok()) else {
         return Vec::new();
     };
@@ -69,8 +73,22 @@ fn option_of<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     })
 }
 
+/// The command line that is being typed.
+fn words() -> Vec<String> {
+    std::env::args().collect()
+}
+
+/// To the agent that `--direct` names, or else to the controller.
+fn open_any() -> Result<(Context, Connection)> {
+    let words = words();
+    let Some(host) = option_of(&words, "--direct") else { return open() };
+    let context = Store::open()?.context(option_of(&words, "--context"))?;
+    let link = Connection::to_agent(&context, host, Some(BUDGET))?;
+    Ok((context, link))
+}
+
 fn open() -> Result<(Context, Connection)> {
-    let words: Vec<String> = std::env::args().collect();
+    let words = words();
     let context = Store::open()?.context(option_of(&words, "--context"))?;
     let link = Connection::to_controller(&context, Some(BUDGET))?;
     Ok((context, link))

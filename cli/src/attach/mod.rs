@@ -1,0 +1,235 @@
+//! Being attached to jobs: their outputs as they come, of one host or of many, until they end or one lets go.
+
+mod follow;
+mod interrupt;
+mod lines;
+mod screen;
+mod view;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use hms_proto::{
+    controller::v1::Run,
+    host::v1::{Job, JobOutputRequest, JobState},
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::{
+    connect::Connection,
+    failure::{Failure, Result},
+    output::{Progress, escape::inline, measure::size},
+    session::Session,
+};
+use follow::{Event, Follower};
+pub(crate) use interrupt::Interrupts;
+use view::{Form, View};
+
+/// Pieces that wait to be shown. When it is full, the hosts wait: gRPC holds them back.
+const WAITING: usize = 32;
+/// Outputs that are read at a time: the controller lets a connection have 128 streams, and others want some.
+const AT_ONCE: usize = 64;
+
+/// What one is attached to.
+pub(crate) struct Target<'a> {
+    pub(crate) link: &'a Connection,
+    pub(crate) jobs: &'a [Job],
+    /// The run that they belong to, which is watched for hosts that cannot be reached.
+    pub(crate) run: Option<&'a str>,
+}
+
+/// How one wants to be attached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    /// Until the jobs end; else what there is now, one job after the other.
+    pub(crate) follow: bool,
+    /// Control characters as they are.
+    pub(crate) raw: bool,
+    /// Whether the output is shown.
+    pub(crate) show: bool,
+}
+
+/// How it came to an end.
+pub(crate) enum End {
+    /// Each job as it ended, or why that is not known.
+    Ended(Vec<Result<Job>>),
+    /// The person at the terminal let go.
+    Detached,
+}
+
+/// Attaches, and shows what comes.
+pub(crate) async fn attach(
+    session: &Session,
+    target: Target<'_>,
+    wish: Wish,
+    mut interrupts: Interrupts,
+) -> Result<End> {
+    let (tell, mut told) = mpsc::channel(WAITING);
+    let turn = Arc::new(Semaphore::new(if wish.follow { AT_ONCE } else { 1 }));
+    for (index, job) in target.jobs.iter().enumerate() {
+        let request = JobOutputRequest { id: job.id.clone(), offset: 0, follow: wish.follow };
+        let (link, tell, turn) = (target.link.clone(), tell.clone(), turn.clone());
+        tokio::spawn(Follower { link, job: index, request, tell, turn }.run());
+    }
+    drop(tell);
+    let (tell, mut news) = watch::channel(None);
+    if let Some(run) = target.run.filter(|_| wish.follow) {
+        tokio::spawn(follow::watch(target.link.clone(), run.to_owned(), tell));
+    }
+    let mut attached = Attached::new(session, &target, wish);
+    loop {
+        tokio::select! {
+            () = interrupts.asked() => {
+                attached.let_go()?;
+                return Ok(End::Detached);
+            }
+            event = told.recv() => match event {
+                Some((job, event)) => attached.take(job, event)?,
+                None => break,
+            },
+            Ok(()) = news.changed() => attached.news(news.borrow_and_update().as_ref()),
+        }
+        if told.is_empty() {
+            session.out.flush()?;
+        }
+    }
+    Ok(End::Ended(attached.ends()))
+}
+
+struct Attached<'a> {
+    session: &'a Session,
+    link: &'a Connection,
+    jobs: &'a [Job],
+    wish: Wish,
+    view: View,
+    progress: Option<Progress>,
+    ended: Vec<Option<Result<Job>>>,
+    /// Jobs whose stream is broken.
+    broken: BTreeSet<usize>,
+    /// Hosts that cannot be reached, by the run's own account.
+    away: BTreeSet<String>,
+}
+
+impl<'a> Attached<'a> {
+    fn new(session: &'a Session, target: &Target<'a>, wish: Wish) -> Self {
+        let hosts: Vec<&str> = target.jobs.iter().map(|job| job.host.as_str()).collect();
+        let form = Form { screen: session.out.is_tty() && !wish.raw, colour: session.out.colour };
+        // Below a line that has not ended yet, a sign of life would be in the way.
+        let calm = hosts.len() > 1 || !session.out.is_tty() || !wish.show;
+        let progress = (wish.follow && calm).then(|| session.out.progress(under_way(target.jobs.len(), 0)));
+        Self {
+            session,
+            link: target.link,
+            jobs: target.jobs,
+            wish,
+            view: View::new(&hosts, form),
+            progress,
+            ended: target.jobs.iter().map(|_| None).collect(),
+            broken: BTreeSet::new(),
+            away: BTreeSet::new(),
+        }
+    }
+
+    fn take(&mut self, job: usize, event: Event) -> Result<()> {
+        match event {
+            Event::Output(bytes) => {
+                let bytes = self.view.piece(job, bytes);
+                self.write(&bytes)?;
+            }
+            Event::Missing(bytes) => {
+                self.note(&format!("-- {} of output are no longer there", size(bytes)));
+            }
+            Event::Broken(fault) => {
+                if self.broken.is_empty() {
+                    let whom = self.link.whom();
+                    self.note(&format!("-- reconnecting to {whom}: {}", inline(&fault.message)));
+                }
+                self.broken.insert(job);
+            }
+            Event::Back => self.back(job),
+            Event::Ended(ended) => self.end(job, Ok(*ended))?,
+            Event::Failed(failure) => self.end(job, Err(failure))?,
+        }
+        Ok(())
+    }
+
+    fn back(&mut self, job: usize) {
+        if self.broken.remove(&job) && self.broken.is_empty() {
+            self.note(&format!("-- connected to {} again", self.link.whom()));
+        }
+    }
+
+    fn end(&mut self, job: usize, how: Result<Job>) -> Result<()> {
+        self.broken.remove(&job);
+        let bytes = self.view.end(job);
+        self.write(&bytes)?;
+        if let Ok(ended) = &how
+            && ended.output_truncated
+        {
+            let host = inline(&self.jobs[job].host);
+            self.note(&format!("-- {host} wrote more than is kept: the rest was dropped"));
+        }
+        self.ended[job] = Some(how);
+        let done = self.ended.iter().flatten().count();
+        if let Some(progress) = &self.progress {
+            progress.now(under_way(self.jobs.len(), done));
+        }
+        Ok(())
+    }
+
+    /// Tells of hosts that cannot be reached, and that can be again.
+    fn news(&mut self, run: Option<&Run>) {
+        let Some(run) = run else { return };
+        for job in &run.jobs {
+            let host = inline(&job.host);
+            if job.state() == JobState::Unknown {
+                if self.away.insert(job.host.clone()) {
+                    let why = if job.reason.is_empty() { "it cannot be reached" } else { &job.reason };
+                    self.note(&format!("-- waiting for {host}: {}", inline(why)));
+                }
+            } else if self.away.remove(&job.host) {
+                self.note(&format!("-- {host} is there again"));
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        if !self.wish.show || bytes.is_empty() {
+            return Ok(());
+        }
+        let write = || self.session.out.bytes(bytes).and_then(|()| self.session.out.flush());
+        match &self.progress {
+            Some(progress) => progress.aside(write),
+            None => self.session.out.bytes(bytes),
+        }
+    }
+
+    fn note(&self, text: &str) {
+        match &self.progress {
+            Some(progress) => progress.aside(|| self.session.out.note(text)),
+            None => self.session.out.note(text),
+        }
+    }
+
+    /// Leaves the terminal as it should be.
+    fn let_go(&mut self) -> Result<()> {
+        for job in 0..self.jobs.len() {
+            if self.ended[job].is_none() {
+                let bytes = self.view.end(job);
+                self.write(&bytes)?;
+            }
+        }
+        self.session.out.flush()
+    }
+
+    fn ends(self) -> Vec<Result<Job>> {
+        let gone = || Err(Failure::local("its output ended without its end"));
+        self.ended.into_iter().map(|ended| ended.unwrap_or_else(gone)).collect()
+    }
+}
+
+fn under_way(jobs: usize, done: usize) -> String {
+    match jobs {
+        1 => "running".into(),
+        jobs => format!("running: {done} of {jobs} hosts have ended"),
+    }
+}
