@@ -4,12 +4,16 @@
 
 mod access;
 mod browser;
+mod browser_scripts;
 mod faults;
+mod hmsctl_jobs;
 mod input;
+mod jobs;
 mod logs;
 mod restart;
 mod sandbox;
 mod support;
 mod testbed;
 mod tidy;
+mod tools;
 mod world;
