@@ -33,8 +33,6 @@ const MUTATION_MAX: usize = 64 * 1024;
 const INSTALL: &str = "/hms.host.v1.ScriptService/Install";
 /// All scripts with their manifests. The server takes messages of 4 MiB at most.
 const INSTALL_MAX: usize = 4 * 1024 * 1024;
-/// What is longer is told in the audit by its length.
-const TOLD_MAX: usize = 8 * 1024;
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +150,7 @@ impl AccessLayer {
         let mut record = None;
         if caller.direct {
             // Five bytes of gRPC framing come before the message.
-            let told = body.get(5..).and_then(|m| rule.describe_request(m)).map(shorten).unwrap_or_default();
+            let told = body.get(5..).and_then(|m| rule.describe_request(m)).unwrap_or_default();
             match self.spool.intent(caller, peer.address, &path, told).await {
                 Ok(intent) => record = Some(intent),
                 Err(fault) => return Status::from(fault).into_http(),
@@ -188,17 +186,6 @@ impl AccessLayer {
 
 fn most_bytes(path: &str) -> usize {
     if path == INSTALL { INSTALL_MAX } else { MUTATION_MAX }
-}
-
-/// Leaves out long texts, such as the content of a script: its hash is there, too.
-fn shorten(told: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match told {
-        Value::String(text) if text.len() > TOLD_MAX => format!("[{} bytes]", text.len()).into(),
-        Value::Array(items) => items.into_iter().map(shorten).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
-        other => other,
-    }
 }
 
 async fn call<S>(mut inner: S, request: Request<Body>) -> Response<Body>

@@ -169,7 +169,7 @@ async function addAHost(page) {
   await examine(page, "hosts-token");
   await page.reload();
   expect((await token.count()) === 0, "the token is shown twice");
-  await page.locator("#host-row-corona details.remove summary").click();
+  await page.locator("#host-row-corona summary", { hasText: "Remove" }).click();
   await page.getByLabel("Type corona to remove it").fill("corona");
   await page.getByRole("button", { name: "Remove corona" }).click();
   await page.locator("#host-row-corona").waitFor({ state: "detached" });

@@ -4,13 +4,18 @@
 
 mod access;
 mod browser;
+mod browser_scripts;
 mod faults;
+mod hmsctl_jobs;
 mod input;
+mod jobs;
 mod journal;
 mod logs;
 mod restart;
+mod runs;
 mod sandbox;
 mod support;
 mod testbed;
 mod tidy;
+mod tools;
 mod world;

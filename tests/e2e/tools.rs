@@ -1,6 +1,7 @@
 //! The troubleshooting scripts of `remote_cli_tools/`: each is run for real, on a host that is well and on one that is not.
 
 mod certificates;
+mod delivered;
 mod hostile;
 mod states;
 

@@ -63,7 +63,7 @@ async fn send_rest(file: &Arc<File>, offset: &mut u64, to: &Pieces) -> Result<Re
             return Ok(Ok(()));
         }
         let length = data.len() as u64;
-        let piece = JobOutput { offset: *offset, data: data.into(), job: None };
+        let piece = JobOutput { offset: *offset, data, job: None };
         if to.send(Ok(piece)).await.is_err() {
             return Ok(Err(Gone));
         }

@@ -271,7 +271,7 @@ mod tests {
         // As a killed run would leave it.
         fs::create_dir(state.path().join("jobs/new-x")).unwrap();
         store.prepare().unwrap();
-        assert_eq!(store.ids().unwrap(), [id.clone()]);
+        assert_eq!(store.ids().unwrap(), std::slice::from_ref(&id));
         store.remove(&id).unwrap();
         assert_eq!(fs::read_dir(state.path().join("jobs")).unwrap().count(), 0);
     }

@@ -58,7 +58,7 @@ struct Set(Vec<(String, zbus::Result<OwnedVariant>)>);
 
 impl Set {
     fn add<'a>(&mut self, name: &str, value: impl Into<Variant<'a>>) {
-        let owned = OwnedVariant::try_from(value.into()).map_err(Into::into);
+        let owned = OwnedVariant::try_from(value.into());
         self.0.push((name.to_owned(), owned));
     }
 }

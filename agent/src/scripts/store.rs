@@ -146,7 +146,7 @@ mod tests {
             sha256: script::sha256(text.as_bytes()),
             ..Script::default()
         };
-        ScriptFile { script: Some(script), content: text.as_bytes().to_vec().into() }
+        ScriptFile { script: Some(script), content: text.as_bytes().to_vec() }
     }
 
     fn name(text: &str) -> ScriptName {
@@ -162,7 +162,7 @@ mod tests {
         let names: Vec<_> = scripts.list().unwrap().into_iter().map(|s| s.name).collect();
         assert_eq!(names, ["a", "b"]);
         let mut bad = file("c", "#!/bin/sh\n");
-        bad.content = b"#!/bin/sh\nrm".to_vec().into();
+        bad.content = b"#!/bin/sh\nrm".to_vec();
         assert!(scripts.install(vec![file("a", "#!/bin/sh\n3"), bad]).is_err());
         assert_eq!(scripts.open(&name("a")).unwrap().1, b"#!/bin/sh\n2");
         // As a killed run would leave it.

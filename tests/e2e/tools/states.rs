@@ -78,9 +78,9 @@ async fn status(host: &Host) -> Result<()> {
     let stopped = run_json(host, "check_status", &[]).await?;
     stopped.finds(Level::Critical, APP, "not running although it should be")?;
     run(host, "check_status", &[("unit", APP)], false).await?.says(2, &["systemctl start"])?;
-    sh(host, &format!("systemctl start {APP}; systemctl kill --signal=STOP {APP}")).await?;
+    sh(host, &format!("systemctl start {APP}; systemctl kill --kill-who=main --signal=STOP {APP}")).await?;
     let hangs = run_json(host, "check_status", &[]).await;
-    sh(host, &format!("systemctl kill --signal=CONT {APP}")).await?;
+    sh(host, &format!("systemctl kill --kill-who=main --signal=CONT {APP}")).await?;
     hangs?.finds(Level::Critical, APP, "does not answer /up")?;
 
     host.write_file(

@@ -75,6 +75,8 @@ async fn start(arguments: &Arguments) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
+    progress.step("delivering the scripts");
+    world.sync_scripts().await?;
     progress.step("starting some traffic");
     start_traffic(&world).await?;
     write_description(&world)?;

@@ -14,6 +14,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     for arguments in [&["fmt", "--all", "--check"][..], &clippy] {
         failures.extend(must_succeed(cargo(arguments)).err());
     }
+    failures.extend(shellcheck().and_then(must_succeed).err());
     let frontend = paths::repository().join("web/frontend");
     if frontend.join("package.json").exists() {
         if !frontend.join("node_modules").exists() {
@@ -25,6 +26,23 @@ pub(crate) fn run() -> Result<ExitCode> {
         eprintln!("dev: {failure:#}");
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every script that is delivered to hosts.
+fn shellcheck() -> Result<Command> {
+    let mut command = Command::new("shellcheck");
+    for entry in std::fs::read_dir(paths::repository().join("remote_cli_tools"))? {
+        let folder = entry?.path();
+        if folder.is_dir() {
+            for file in std::fs::read_dir(folder)? {
+                let file = file?.path();
+                if file.extension().is_some_and(|extension| extension == "sh") {
+                    command.arg(file);
+                }
+            }
+        }
+    }
+    Ok(command)
 }
 
 fn npm(folder: &std::path::Path, arguments: &[&str]) -> Command {

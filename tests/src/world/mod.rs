@@ -176,6 +176,13 @@ impl World {
         self.wait_until_agents_are_connected().await
     }
 
+    /// Delivers the scripts of this repository to all hosts; tests that need other ones deliver those.
+    pub async fn sync_scripts(&self) -> Result<()> {
+        let folder = paths::repository().join("remote_cli_tools");
+        self.admin().run(&["scripts", "sync", &folder.to_string_lossy(), "--yes"]).await?;
+        Ok(())
+    }
+
     /// The host with the controller on it.
     #[must_use]
     pub fn controller_host(&self) -> &Host {

@@ -110,6 +110,13 @@ impl Activity {
         verb
     }
 
+    /// What it was about, as people recognise it: of an id its beginning.
+    pub fn shown_target(&self) -> &str {
+        let is_id =
+            self.target.len() == 36 && self.target.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        if is_id { &self.target[..13] } else { &self.target }
+    }
+
     /// Words for methods whose name alone says too little.
     fn words(&self) -> Option<&'static str> {
         let (service, method) = self.method.trim_start_matches('/').split_once('/')?;
@@ -238,6 +245,11 @@ mod tests {
         assert_eq!(act("/hms.controller.v1.JobService/AddSchedule").verb(), "add schedule");
         assert_eq!(act("/hms.controller.v1.JobService/Cancel").verb(), "cancel the run");
         assert_eq!(act("").verb(), "");
+        let about = |target: &str| {
+            Activity { target: target.into(), ..Activity::default() }.shown_target().to_owned()
+        };
+        assert_eq!(about("01a21013-2528-73c0-9307-091638ec706f"), "01a21013-2528");
+        assert_eq!(about("puma-cigar.service"), "puma-cigar.service");
     }
 
     #[test]

@@ -51,6 +51,12 @@ impl JobRow {
         }
     }
 
+    /// Why it is in this state, where that is more than how it ended.
+    pub fn told_reason(&self) -> &str {
+        let ending = self.ending();
+        if !ending.is_empty() && self.reason == format!("it ended with {ending}") { "" } else { &self.reason }
+    }
+
     /// How long it took, when it ended.
     pub fn took(&self) -> Option<String> {
         let (start, end) = (self.started_us?, self.ended_us?);

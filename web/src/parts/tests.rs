@@ -93,9 +93,16 @@ fn rows_of_output_can_be_sent_again() {
     let first = output_rows_fragment(&terminal.push(b"one\n<b>tw"));
     let again = output_rows_fragment(&terminal.push(b"o\n"));
     assert_eq!((first.mode, first.id.as_str()), (Mode::Append, "output-rows"));
-    assert!(first.html.contains("<li id=\"o-0\">one</li>") && first.html.contains("<li id=\"o-4\">&#60;b&#62;tw</li>"));
-    assert_eq!(again.html.trim(), "<li id=\"o-4\">&#60;b&#62;two</li>", "the row that was unfinished, and no other");
-    assert_eq!(Event::output(&[], terminal.cursor()).id.as_deref(), Some("9.0"));
+    assert!(
+        first.html.contains("<li id=\"o-0\">one</li>")
+            && first.html.contains("<li id=\"o-4\">&#60;b&#62;tw</li>")
+    );
+    assert_eq!(
+        again.html.trim(),
+        "<li id=\"o-4\">&#60;b&#62;two</li>",
+        "the row that was unfinished, and no other"
+    );
+    assert_eq!(Event::output(&[], terminal.cursor()).id.as_deref(), Some("11.0"));
 }
 
 #[test]

@@ -201,6 +201,7 @@ mod tests {
         Arc::new(Core {
             auth: Arc::new(Auth::open(pool, &pki).await.unwrap()),
             fleet: Fleet::new(pki.clone()),
+            jobs: crate::jobs::Jobs::default(),
             db: pool.clone(),
             pki,
             reach: Reach { name: "fd00::7".into(), web_port: 8443, grpc_port: 9443 },

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_is_there_already_is_not_taken_twice() {
-        let piece = JobOutput { offset: 10, data: b"abcdef".to_vec().into(), job: None };
+        let piece = JobOutput { offset: 10, data: b"abcdef".to_vec(), job: None };
         assert_eq!(fresh(&piece, 10), b"abcdef");
         assert_eq!(fresh(&piece, 13), b"def");
         assert_eq!(fresh(&piece, 16), b"");
