@@ -8,6 +8,7 @@ app='' server='' port=5432 longest=300 json=false
 dbname=${HMS_PARAM_DBNAME:-} role=${HMS_PARAM_USER:-}
 host=${HMS_HOST:-$(uname -n)}
 levels=() subjects=() messages=() hints=() facts=()
+declare -A group_of=() home_of=()
 
 bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' yellow=$'\e[33m' reset=$'\e[0m'
 [[ -z ${NO_COLOR:-} ]] || bold='' dim='' red='' green='' yellow='' reset=''
@@ -59,12 +60,21 @@ read_arguments() {
   [[ $longest =~ ^[1-9][0-9]{0,8}$ ]] || fail "the value of \`longest\` is not a number of seconds"
 }
 
-# Runs a program as a user of this host, with nothing of root's.
+# Whether this host has a user of this name, never root; keeps what `as` needs of it.
+is_user() {
+  local id group home
+  [[ $1 =~ ^[a-z_][a-z0-9_-]{0,31}$ ]] || return 1
+  [[ -z ${group_of[$1]:-} ]] || return 0
+  IFS=: read -r _ _ id group _ home _ < <(getent passwd -- "$1") || return 1
+  ((id != 0)) || return 1
+  group_of[$1]=$group home_of[$1]=$home
+}
+
+# Runs a program as a user of this host that was looked up, with nothing of root's.
 as() {
   local user=$1
   shift
-  HOME=$(getent passwd -- "$user" | cut -d: -f6) \
-    setpriv --reuid="$user" --regid="$(id -g -- "$user")" --init-groups --inh-caps=-all -- "$@"
+  HOME=${home_of[$user]} setpriv --reuid="$user" --regid="${group_of[$user]}" --init-groups --inh-caps=-all -- "$@"
 }
 
 # One query, its columns divided by tabs: user of the host, role, database, SQL of this file.
@@ -75,11 +85,6 @@ query() {
     PGOPTIONS='-c statement_timeout=15s -c default_transaction_read_only=on' \
     as "$1" psql --no-psqlrc --no-password --no-align --tuples-only --quiet --set=ON_ERROR_STOP=1 \
     --field-separator=$'\t' --command="$4" 2>&1
-}
-
-# A user of this host, never root, if there is one of that name.
-is_user() {
-  [[ $1 =~ ^[a-z_][a-z0-9_-]{0,31}$ ]] && local id && id=$(id -u -- "$1" 2>/dev/null) && ((id != 0))
 }
 
 # Whom to be on this host, as peer authentication wants it: sets `me`.

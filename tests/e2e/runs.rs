@@ -81,13 +81,30 @@ impl Runs {
         .await
     }
 
+    /// Waits until every job of a run has printed something.
+    async fn prints(&self, id: &str) -> Result<()> {
+        eventually(SOON, async || {
+            let run = self.get(id).await?;
+            for job in &run.jobs {
+                ensure!(!self.output(&job.id).await?.is_empty(), "{run:?}");
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn output(&self, job: &str) -> Result<String> {
         let request = JobOutputRequest { id: job.into(), offset: 0, follow: false };
         let mut stream = self.jobs.clone().output(request).await?.into_inner();
         let mut all = Vec::new();
         while let Some(piece) = stream.message().await? {
             if !piece.data.is_empty() {
-                ensure!(piece.offset == all.len() as u64, "a piece at {} after {} bytes", piece.offset, all.len());
+                ensure!(
+                    piece.offset == all.len() as u64,
+                    "a piece at {} after {} bytes",
+                    piece.offset,
+                    all.len()
+                );
                 all.extend_from_slice(&piece.data);
             }
         }
@@ -123,7 +140,8 @@ async fn starts(host: &Host) -> Result<usize> {
 
 async fn no_job_is_left(host: &Host) -> Result<()> {
     eventually(SOON, async || {
-        let units = host.run(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "hms-job-*"]).await?;
+        let units =
+            host.run(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "hms-job-*"]).await?;
         ensure!(units.trim().is_empty(), "{}: {units}", host.name());
         Ok(())
     })
@@ -136,19 +154,19 @@ async fn killing_anything_at_any_time_loses_no_line_and_starts_nothing_twice() -
     let world = World::pair().await?;
     let mut runs = Runs::of(&world).await?;
     let (controller, borealis) = (world.controller_host(), world.host("borealis")?);
-    let run = runs.begin(RunRequest { target: all(), parameters: count(700), ..RunRequest::default() }).await?;
-    runs.reach(&run.id, JobState::Running).await?;
+    let run =
+        runs.begin(RunRequest { target: all(), parameters: count(700), ..RunRequest::default() }).await?;
+    runs.prints(&run.id).await?;
 
-    kill(&controller, "hms-controller.service").await?;
-    kill(&borealis, "hms-agent.service").await?;
+    kill(controller, "hms-controller.service").await?;
+    kill(borealis, "hms-agent.service").await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    kill(&controller, "hms-agent.service").await?;
-    kill(&controller, "postgresql@15-main.service").await?;
-    world.wait_until_ready().await.or_else(|_| bail_if_down(&controller))?;
+    kill(controller, "hms-agent.service").await?;
+    kill(controller, "postgresql@15-main.service").await?;
     controller.run(&["systemctl", "restart", "postgresql@15-main.service"]).await?;
     world.wait_until_ready().await?;
     borealis.partition()?;
-    kill(&controller, "hms-controller.service").await?;
+    kill(controller, "hms-controller.service").await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     borealis.heal()?;
 
@@ -157,14 +175,9 @@ async fn killing_anything_at_any_time_loses_no_line_and_starts_nothing_twice() -
     for job in &run.jobs {
         assert_eq!(runs.output(&job.id).await?, counted(700), "on {}", job.host);
         let host = world.host(&job.host)?;
-        assert_eq!(starts(&host).await?, 1, "{} started it more than once", job.host);
-        no_job_is_left(&host).await?;
+        assert_eq!(starts(host).await?, 1, "{} started it more than once", job.host);
+        no_job_is_left(host).await?;
     }
-    Ok(())
-}
-
-/// PostgreSQL is restarted by the test itself where systemd does not.
-fn bail_if_down(_: &Host) -> Result<()> {
     Ok(())
 }
 
@@ -179,7 +192,7 @@ async fn a_controller_that_is_killed_around_a_start_starts_each_job_exactly_once
         let request = RunRequest { target: all(), parameters: count(30), ..RunRequest::default() };
         ids.push(runs.begin(request).await?.id);
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        kill(&host, "hms-controller.service").await?;
+        kill(host, "hms-controller.service").await?;
         world.wait_until_ready().await?;
     }
     for id in &ids {
@@ -187,8 +200,8 @@ async fn a_controller_that_is_killed_around_a_start_starts_each_job_exactly_once
         assert_eq!(run.state(), JobState::Succeeded, "{run:?}");
         assert_eq!(runs.output(&run.jobs[0].id).await?, counted(30));
     }
-    assert_eq!(starts(&host).await?, ids.len());
-    no_job_is_left(&host).await
+    assert_eq!(starts(host).await?, ids.len());
+    no_job_is_left(host).await
 }
 
 /// A host that disappears is unknown until it is back; then the truth is told, and only it is run again.
@@ -199,7 +212,7 @@ async fn a_host_that_disappears_during_a_run_is_unknown_until_it_returns() -> Re
     let borealis = world.host("borealis")?;
     let request = RunRequest { target: on(&["borealis"]), parameters: count(6000), ..RunRequest::default() };
     let run = runs.begin(request).await?;
-    runs.reach(&run.id, JobState::Running).await?;
+    runs.prints(&run.id).await?;
     borealis.power_cut().await?;
     let seen = runs.reach(&run.id, JobState::Unknown).await?;
     ensure!(seen.jobs[0].reason.contains("borealis"), "{}", seen.jobs[0].reason);
@@ -233,7 +246,8 @@ async fn a_run_keeps_to_its_batches_and_stops_after_failures() -> Result<()> {
     let mut runs = Runs::of(&world).await?;
     let mut parameters = count(20);
     parameters.insert("fail".into(), "asterra".into());
-    let request = RunRequest { target: all(), parameters, batch: 1, max_failures: 1, ..RunRequest::default() };
+    let request =
+        RunRequest { target: all(), parameters, batch: 1, max_failures: 1, ..RunRequest::default() };
     let begun = runs.begin(request).await?;
     let run = runs.end(&begun.id).await?;
     let states: Vec<_> = run.jobs.iter().map(|j| (j.host.as_str(), j.state(), j.exit_status)).collect();
@@ -275,7 +289,10 @@ async fn every_start_of_a_run_is_in_the_audit() -> Result<()> {
     let said: serde_json::Value = serde_json::from_str(&said.stdout).with_context(|| said.stderr.clone())?;
     let records = said["records"].as_array().context("records")?;
     let of = |method: &str| {
-        records.iter().filter(|r| r["method"] == method && r["outcome"] == "ok" && r["actor"] == "admin").count()
+        records
+            .iter()
+            .filter(|r| r["method"] == method && r["outcome"] == "ok" && r["actor"] == "admin")
+            .count()
     };
     assert_eq!(of("/hms.controller.v1.JobService/Run"), 1, "{said}");
     assert_eq!(of("/hms.host.v1.JobService/Start"), 1, "{said}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use hms_proto::{
     controller::v1::{ListRunsRequest, Run, Target},
-    host::v1::JobState,
+    host::v1::{self, JobState},
 };
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
@@ -102,7 +102,9 @@ pub(crate) async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Run>> {
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(None) };
     let jobs = jobs::of_run(&mut *tx, id).await?;
-    Ok(Some(Run { jobs: jobs.iter().map(jobs::Job::to_proto).collect(), ..row.into() }))
+    // The parameters are the run's: a thousand copies of them would not fit into a message.
+    let without = |job: &jobs::Job| v1::Job { parameters: BTreeMap::new(), ..job.to_proto() };
+    Ok(Some(Run { jobs: jobs.iter().map(without).collect(), ..row.into() }))
 }
 
 /// How a run is, in one word; unspecified when there is none.

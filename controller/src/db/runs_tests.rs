@@ -18,7 +18,7 @@ async fn a_run_begins_once_with_a_job_for_each_host(pool: PgPool) -> Test {
         (run.parameters.clone(), run.target.clone()),
         (new.parameters.clone(), Some(new.target.clone()))
     );
-    assert_eq!(run.jobs[0].parameters, new.parameters);
+    assert_eq!(jobs::of_run(&pool, new.id).await?[0].to_proto().parameters, new.parameters);
     assert!(get(&pool, Uuid::now_v7()).await?.is_none());
     Ok(())
 }

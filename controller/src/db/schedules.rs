@@ -99,7 +99,7 @@ pub(crate) async fn get(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Sche
     Ok(sqlx::query_as("SELECT * FROM schedules WHERE id = $1").bind(id).fetch_optional(db).await?)
 }
 
-/// Pauses a schedule, or lets it go on at `next_at`. What was missed before is forgotten: a pause is no fault.
+/// Pauses a schedule, or lets it go on at `next_at`: what its times would have been meanwhile is not missed.
 pub(crate) async fn pause(
     db: impl PgExecutor<'_>,
     id: Uuid,

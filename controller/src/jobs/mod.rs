@@ -3,11 +3,12 @@
 //! # Layout
 //! - [`request`]: what was asked for becomes a run, or is refused.
 //! - [`plan`], [`engine`]: which jobs of a run are next.
-//! - [`worker`], [`collect`]: one job on its host, from the start to its end; [`findings`]: what a check's end means.
+//! - [`worker`], [`begin`], [`collect`]: one job on its host, from the start to its end; [`findings`]: what a check's end means.
 //! - [`deliver`]: the scripts on the hosts.
 //! - [`cron`], [`schedule`]: runs that begin by themselves.
 //! - [`tell`]: what changed, for everybody who watches; [`tidy`]: what is kept.
 
+mod begin;
 mod collect;
 pub(crate) mod cron;
 pub(crate) mod deliver;
@@ -89,4 +90,4 @@ pub(crate) fn start(state: &State) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

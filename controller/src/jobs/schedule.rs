@@ -50,8 +50,14 @@ pub(super) async fn run(state: State) {
 pub(super) async fn one(core: &Core, now: DateTime<Utc>) -> Result<bool, Fault> {
     let mut tx = core.db.begin().await.map_err(db::Error::from)?;
     let Some(schedule) = schedules::take_due(&mut tx, now).await? else { return Ok(false) };
-    let reached = Times::parse(&schedule.cron)?.reached(schedule.next_at, now);
-    let reached = reached.ok_or_else(|| Fault::invalid("a schedule has no next time"))?;
+    let times = Times::parse(&schedule.cron).ok();
+    let Some(reached) = times.and_then(|times| times.reached(schedule.next_at, now)) else {
+        // It would be the first in line for ever, and hold up all others.
+        tracing::error!(script = %schedule.script, cron = %schedule.cron, "a schedule has no next time; it is paused");
+        schedules::pause(&mut *tx, schedule.id, true, now).await?;
+        tx.commit().await.map_err(db::Error::from)?;
+        return Ok(true);
+    };
     let mut passed = Passed {
         next_at: reached.next_at,
         run: None,

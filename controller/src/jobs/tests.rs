@@ -36,7 +36,7 @@ use crate::{
 type Test = anyhow::Result<()>;
 
 /// A controller with the hosts `web1` and `web2`, and the scripts `hello` and `check`.
-async fn controller(pool: &PgPool) -> anyhow::Result<State> {
+pub(crate) async fn controller(pool: &PgPool) -> anyhow::Result<State> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let pki = Arc::new(Authority::open(pool, Arc::new(Sealer::new([7; 32])), &["localhost".into()]).await?);
     let core = Arc::new(Core {
@@ -358,6 +358,21 @@ async fn a_schedule_begins_a_run_when_its_time_comes_and_says_what_it_missed(poo
             FaultKind::Invalid
         );
     }
+    Ok(())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_schedule_without_a_next_time_holds_up_no_other(pool: PgPool) -> Test {
+    let state = controller(&pool).await?;
+    let now = Utc::now();
+    let broken = schedules::NewSchedule { cron: "0 0 30 2 *".into(), ..schedules::sample(now) };
+    let broken = schedules::add(&pool, &broken).await?.id;
+    let other = schedules::add(&pool, &schedules::sample(now + TimeDelta::seconds(1))).await?.id;
+    let later = now + TimeDelta::seconds(2);
+    assert!(schedule::one(&state, later).await? && schedule::one(&state, later).await?);
+    assert!(!schedule::one(&state, later).await?);
+    assert!(schedules::get(&pool, broken).await?.unwrap().paused);
+    assert!(schedules::get(&pool, other).await?.unwrap().next_at > later);
     Ok(())
 }
 

@@ -106,7 +106,7 @@ pub fn read(name: &str, manifest: &str, content: Vec<u8>) -> Result<ScriptFile, 
         every: manifest.every,
         sha256: sha256(&content),
     };
-    let file = ScriptFile { script: Some(script), content: content.into() };
+    let file = ScriptFile { script: Some(script), content };
     check(&file)?;
     Ok(file)
 }

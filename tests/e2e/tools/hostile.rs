@@ -185,5 +185,5 @@ async fn no_name_of_a_role_or_database_is_interpreted() -> Result<()> {
     let check = program("check_database");
     for_each(&host, &values, &["HMS_PARAM_USER={}", "HMS_PARAM_DBNAME={}", &check]).await?;
     // As the owner of the server, who may do anything.
-    for_each(&host, &few(&values, 5), &["HMS_PARAM_USER=postgres", "HMS_PARAM_DBNAME={}", &check]).await
+    for_each(&host, &few(&values, 7), &["HMS_PARAM_USER=postgres", "HMS_PARAM_DBNAME={}", &check]).await
 }

@@ -156,6 +156,7 @@ fn print_summary(world: &World, detached: bool) {
     println!("    export HMS_CONFIG_DIR={}", world.folder().join("hmsctl").join(ADMIN).display());
     println!("    {} apps", hmsctl.display());
     println!("    {} logs --app cigar -f", hmsctl.display());
+    println!("    {} scripts run check_disk_space --all", hmsctl.display());
     if detached {
         println!("\n  It goes on in the background. `./dev demo stop` stops it and removes everything.\n");
     } else {

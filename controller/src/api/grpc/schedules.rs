@@ -85,23 +85,23 @@ pub(super) async fn remove(core: &Core, text: &str) -> Result<(), Fault> {
 }
 
 async fn shown(core: &Core, row: Row) -> Result<Schedule, Fault> {
-    let times = Times::parse(&row.cron)?;
+    let times = Times::parse(&row.cron).ok();
     let last_state = match row.last_run_id {
         Some(run) => db::runs::state(&core.db, run).await?,
         None => JobState::Unspecified,
     };
-    let next = if row.paused { Vec::new() } else { times.next(Utc::now(), NEXT) };
+    let next = times.as_ref().filter(|_| !row.paused).map(|times| times.next(Utc::now(), NEXT));
     Ok(Schedule {
         id: row.id.to_string(),
         script: row.script,
         target: Some(row.target.0),
         parameters: row.parameters.0,
         cron: row.cron,
-        words: times.words(),
+        words: times.map_or_else(|| "there is no such time".into(), |times| times.words()),
         paused: row.paused,
         created_by: row.created_by,
         created_usec: row.created_at.timestamp_micros(),
-        next_usec: next.iter().map(chrono::DateTime::timestamp_micros).collect(),
+        next_usec: next.iter().flatten().map(chrono::DateTime::timestamp_micros).collect(),
         last_usec: row.last_at.map_or(0, |t| t.timestamp_micros()),
         last_run_id: row.last_run_id.map(|id| id.to_string()).unwrap_or_default(),
         last_state: last_state.into(),

@@ -89,6 +89,10 @@ async fn wrong_method(method: axum::http::Method) -> Response {
 }
 
 #[cfg(test)]
+#[path = "scripts_and_runs_tests.rs"]
+mod scripts_and_runs;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
