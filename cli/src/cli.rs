@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
-    commands::{apps, audit, completion, context, facts, host, login, logout, logs, sessions, status, units},
+    commands::{
+        apps, audit, completion, context, facts, host, login, logout, logs, nginx, sessions, status, units,
+    },
     complete,
 };
 
@@ -99,6 +101,7 @@ pub(crate) enum Command {
     #[command(alias = "unit")]
     Units(units::Units),
     Facts(facts::ShowFacts),
+    Nginx(nginx::Nginx),
     Audit(audit::Audit),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),

@@ -7,12 +7,13 @@ use hms_proto::{
     AGENT_PORT, HOST_KEY,
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        fleet_service_client::FleetServiceClient, session_service_client::SessionServiceClient,
+        fleet_service_client::FleetServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
+        session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
         host_service_client::HostServiceClient, log_service_client::LogServiceClient,
-        unit_service_client::UnitServiceClient,
+        nginx_service_client::NginxServiceClient, unit_service_client::UnitServiceClient,
     },
     identity::{Identity, Kind, client_config},
     names::{Address, HostName},
@@ -148,6 +149,10 @@ impl Connection {
         units -> UnitServiceClient, logs -> LogServiceClient, facts -> HostServiceClient,
         apps -> AppServiceClient, fleet -> FleetServiceClient,
         sessions -> SessionServiceClient, audit -> AuditServiceClient
+    }
+
+    clients! {
+        nginx -> NginxServiceClient, nginx_history -> NginxHistoryServiceClient
     }
 
     /// Waits for the answer to a call (of a stream: for its beginning), at most as long as fits the pace.

@@ -71,6 +71,7 @@ async fn run(session: &Session, command: cli::Command) -> Result<()> {
         C::Host(hosts) => hosts.run(session).await,
         C::Units(units) => units.run(session).await,
         C::Facts(facts) => facts.run(session).await,
+        C::Nginx(nginx) => nginx.run(session).await,
         C::Audit(audit) => audit.run(session).await,
         C::Sessions(sessions) => sessions.run(session).await,
         C::Completion(completion) => completion.run(session),

@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
+pub(crate) mod nginx;
 pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod units;
