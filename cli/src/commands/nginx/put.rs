@@ -200,7 +200,8 @@ impl OneSite {
 
     /// Moves the file out of nginx's sight, or back.
     pub(super) async fn quarantine(self, target: &Target<'_>, away: bool) -> Result<()> {
-        let expected = target.file(self.path.as_str()).await?.sha256;
+        // A file in quarantine may have another name meanwhile; the host finds it.
+        let expected = target.editable(&self.path).await?.unwrap_or_default().sha256;
         let edit = Edit { path: self.path, action: Action::Quarantine(away), expected, before: None };
         carry_out(target, &self.how, vec![edit]).await
     }
