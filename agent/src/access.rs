@@ -30,6 +30,9 @@ use crate::{audit::Spool, join::unix_now};
 
 /// Requests that change something are small; anything larger is not one.
 const MUTATION_MAX: usize = 64 * 1024;
+/// Except those that bring configuration files.
+const FILES_MAX: usize = crate::server::MESSAGE_MAX;
+const WITH_FILES: &str = "/hms.host.v1.NginxService/Apply";
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +143,8 @@ impl AccessLayer {
     {
         let path = request.uri().path().to_owned();
         let (head, body) = request.into_parts();
-        let body = match Limited::new(body, MUTATION_MAX).collect().await {
+        let most = if path == WITH_FILES { FILES_MAX } else { MUTATION_MAX };
+        let body = match Limited::new(body, most).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return Status::from(Fault::invalid("the request is too large")).into_http(),
         };

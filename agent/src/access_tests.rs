@@ -37,7 +37,7 @@ impl Agent {
         let spool = Arc::new(Spool::open(state.path()).unwrap());
         let shutdown = CancellationToken::new();
         let tls = Arc::new(ArcSwap::from_pointee(tls));
-        tokio::spawn(crate::server::serve(listener, tls, spool, shutdown.clone()));
+        tokio::spawn(crate::server::serve(listener, tls, spool, state.path().to_owned(), shutdown.clone()));
         Self { ca, address, state, shutdown }
     }
 

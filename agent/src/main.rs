@@ -7,6 +7,7 @@ mod host;
 mod identity;
 mod join;
 mod journal;
+mod nginx;
 mod renew;
 mod run;
 mod server;

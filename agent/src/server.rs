@@ -1,13 +1,13 @@
 //! The gRPC server: all services behind the access layer, on connections whose caller is known.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use hms_proto::{
     DESCRIPTORS,
     host::v1::{
         host_service_server::HostServiceServer, log_service_server::LogServiceServer,
-        unit_service_server::UnitServiceServer,
+        nginx_service_server::NginxServiceServer, unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
 };
@@ -21,17 +21,23 @@ use crate::{
     audit::Spool,
     host::Host,
     journal::Journal,
+    nginx::Nginx,
     systemd::{Bus, Units},
 };
+
+/// Configuration files of up to 1 MiB come several at a time.
+pub(crate) const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 
 /// Answers calls until `shutdown` is cancelled, and then until the calls that are under way have ended.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
     spool: Arc<Spool>,
+    state: PathBuf,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
+    let nginx = Nginx::new(bus.clone(), &state)?;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()?;
@@ -39,6 +45,7 @@ pub(crate) async fn serve(
     health.set_serving::<UnitServiceServer<Units>>().await;
     health.set_serving::<LogServiceServer<Journal>>().await;
     health.set_serving::<HostServiceServer<Host>>().await;
+    health.set_serving::<NginxServiceServer<Nginx>>().await;
     harden(Server::builder())
         .layer(AccessLayer::new(spool, shutdown.clone()))
         .add_service(health_service)
@@ -46,6 +53,7 @@ pub(crate) async fn serve(
         .add_service(UnitServiceServer::new(Units::new(bus.clone())))
         .add_service(LogServiceServer::new(Journal::default()))
         .add_service(HostServiceServer::new(Host::new(bus)))
+        .add_service(NginxServiceServer::new(nginx).max_decoding_message_size(MESSAGE_MAX))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
         .await?;
     Ok(())

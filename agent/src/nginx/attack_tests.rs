@@ -233,3 +233,19 @@ fn password_files_have_the_names_that_people_give_them() {
         "auth_basic_user_file /etc/nginx/../shadow;", "auth_basic_user_file /home/x/.ssh/id_rsa;",
     ]);
 }
+
+/// What is wrong with a file is told to everybody who may look. Security case 54.
+#[test]
+fn words_of_a_password_file_are_not_told() {
+    let main = main_with("include conf.d/*.conf;");
+    let files = [("nginx.conf", main.as_str()), ("conf.d/htpasswd", "ada:$apr1$salt$secretsecret\n"), ("sites-available/pw", "ada:$6$x$secret\n")];
+    assert_eq!(errors(&files), Vec::<String>::new());
+    let included = [("nginx.conf", main.as_str()), ("conf.d/pw.conf", "ada:$apr1$salt$secretsecret\n")];
+    let found = errors(&included);
+    assert!(!found.is_empty() && !found.iter().any(|e| e.contains("secretsecret")), "{found:?}");
+    // A mark in a comment does not make a configuration unread.
+    let marked = [("nginx.conf", main.as_str()), ("conf.d/x.conf", "# a:$apr1$\nperl_modules x;\n")];
+    assert!(!errors(&marked).is_empty());
+    // Nor does a name that the rest of the tree does not show.
+    assert!(!of_http("include conf.d/.h*;").is_empty());
+}

@@ -123,7 +123,7 @@ async fn now(session: &Session, verb: Verb, name: &UnitName, loaded: &Loaded) ->
 }
 
 /// How the job ended.
-async fn job_result(
+pub(crate) async fn job_result(
     signals: &mut broadcast::Receiver<Signal>,
     job: &OwnedObjectPath,
 ) -> Result<String, Fault> {

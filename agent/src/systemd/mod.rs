@@ -5,9 +5,10 @@ mod bus;
 mod policy;
 mod service;
 mod settle;
+pub(crate) mod transient;
 mod unit;
 mod watch;
 
-pub(crate) use bus::{Bus, Session};
+pub(crate) use bus::{Bus, Session, fault_of};
 pub(crate) use service::Units;
-pub(crate) use unit::{accounting, path_of_name};
+pub(crate) use unit::{accounting, path_of_name, read_if_there as read_unit};
