@@ -160,7 +160,7 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
     let unseen = "server { listen 80; server_name b.test; location / { return 200 $no_such_variable; } }";
     for (changes, place) in [
         (vec![content(path, bad, &sha)], "sites-available/one.test:1"),
-        (vec![content(path, unseen, &sha)], "no_such_variable"),
+        (vec![content(path, unseen, &sha)], "sites-available/one.test:1: unknown \"no_such_variable\""),
         (vec![content("conf.d/b.conf", unseen, "")], "no_such_variable"),
         (vec![content("conf.d/b.conf", "gzip on", "")], "conf.d/b.conf:1"),
         (vec![content("nginx.conf", &main.replace("http {", "http {{"), &bench.sha("nginx.conf").await?)], "nginx.conf:"),

@@ -52,7 +52,8 @@ pub(crate) async fn check(session: &Session, state: &Path, folder: &Folder, file
         .map_err(|e| crate::internal(format!("staging failed: {e}")))??;
     super::fail::point("staged");
     let done = run(session, &stage.work(files)).await?;
-    let problems = problems_of(&done.output, &folder);
+    let mut problems = problems_of(&done.output, &folder);
+    problems.iter_mut().filter(|p| p.path.is_empty() && p.line == 0).for_each(|p| place(p, files));
     match done.result.as_str() {
         "done" => Ok(problems),
         "timeout" => Err(Fault::new(FaultKind::Failed, "nginx did not get through its test in 10 s")
@@ -257,6 +258,29 @@ fn problem_of(line: &str, folder: &Folder) -> Option<ConfigProblem> {
     Some(problem)
 }
 
+/// nginx does not say where, for what it notices only when all files are read. What it quotes is looked for.
+fn place(problem: &mut ConfigProblem, files: &BTreeMap<String, Parsed>) {
+    let message = problem.message.clone();
+    let quoted: Vec<&str> = message.split('"').skip(1).step_by(2).filter(|q| !q.is_empty()).collect();
+    let port = message.strip_prefix("bind() to ").and_then(|rest| rest.split(' ').next()?.rsplit(':').next());
+    let names = |d: &super::tree::Directive| {
+        let words = d.args.iter().map(|w| w.value.as_str());
+        let by_quote = words.clone().any(|w| quoted.iter().any(|q| w == *q || w.contains(&format!("${q}")) || w.contains(&format!("${{{q}}}"))));
+        let by_port = d.name.value == "listen" && port.is_some_and(|port| d.arg(0) == port || d.arg(0).ends_with(&format!(":{port}")));
+        by_quote || by_port
+    };
+    for (path, parsed) in files {
+        for directive in &parsed.directives {
+            directive.walk(&mut |d| {
+                if problem.path.is_empty() && names(d) {
+                    problem.path.clone_from(path);
+                    (problem.line, problem.column) = (d.name.line, d.name.column);
+                }
+            });
+        }
+    }
+}
+
 /// The address of `bind() to 10.0.0.1:80 failed (99: Cannot assign requested address)`.
 fn unreachable_here(message: &str) -> Option<IpAddr> {
     let rest = message.strip_prefix("bind() to ")?;
@@ -293,6 +317,22 @@ mod tests {
                 ":3 error nginx does not take line 3 of /etc/shadow, which is outside of the tree",
             ]
         );
+    }
+
+    #[test]
+    fn what_nginx_does_not_place_is_looked_for() {
+        let text = "server {\n  listen 8099;\n  ssl_certificate /etc/ssl/none.pem;\n  return 200 a${missing}b;\n}";
+        let files = BTreeMap::from([("x".to_owned(), parse(text))]);
+        for (message, line) in [
+            ("unknown \"missing\" variable", 4),
+            ("cannot load certificate \"/etc/ssl/none.pem\": BIO_new_file() failed", 3),
+            ("bind() to 0.0.0.0:8099 failed (98: Address already in use)", 2),
+            ("unknown \"other\" variable", 0),
+        ] {
+            let mut problem = ConfigProblem { message: message.into(), ..Default::default() };
+            place(&mut problem, &files);
+            assert_eq!((problem.line, problem.path.is_empty()), (line, line == 0), "{message}");
+        }
     }
 
     #[test]
