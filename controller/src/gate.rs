@@ -18,10 +18,14 @@ use hms_proto::{
     access::{self, Audience, Rule},
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        fleet_service_client::FleetServiceClient, session_service_client::SessionServiceClient,
+        fleet_service_client::FleetServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
+        session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
-    host::v1::{log_service_client::LogServiceClient, unit_service_client::UnitServiceClient},
+    host::v1::{
+        log_service_client::LogServiceClient, nginx_service_client::NginxServiceClient,
+        unit_service_client::UnitServiceClient,
+    },
     names::HostName,
 };
 use http::{HeaderMap, Request, Response};
@@ -36,6 +40,7 @@ use crate::{
     db::{self, audit::Intent},
     fleet::Change,
     forward,
+    nginx::Changing,
     state::Core,
 };
 
@@ -124,7 +129,11 @@ impl Gate {
             address: call.caller.address,
             method: call.path.clone(),
             host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
-            target: ["unit", "key", "name", "id"].into_iter().find_map(text).unwrap_or_default(),
+            target: ["unit", "key", "name", "id"]
+                .into_iter()
+                .find_map(text)
+                .filter(|_| params.get("changes").is_none())
+                .unwrap_or_else(|| paths(&params)),
             params,
         }
     }
@@ -147,7 +156,8 @@ impl Gate {
             return refuse(fault.hint("Check that PostgreSQL runs; HMS reconnects by itself."));
         }
         self.core.fleet.tell(Change::Activity);
-        let request = Request::from_parts(parts, Body::from(body));
+        let configs = Changing::begin(&self.core, &call.path, call.host.as_ref()).await;
+        let request = Request::from_parts(parts, Body::from(body.clone()));
         let answer = tokio::time::timeout(ACTION, self.dispatch(&call, request)).await;
         let answer =
             answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
@@ -157,6 +167,9 @@ impl Gate {
         };
         let (outcome, detail) = fault.as_ref().map_or(("ok", ""), |f| (f.row().outcome, f.message.as_str()));
         self.close(&call, begun, outcome, detail).await;
+        if let Some(configs) = configs {
+            configs.end(&call.caller, message_of(&body).unwrap_or_default(), fault.as_ref()).await;
+        }
         response
     }
 
@@ -240,6 +253,16 @@ impl Gate {
         LogServiceClient::new(self.local(caller, Some(host)))
     }
 
+    /// nginx of a host, on behalf of somebody.
+    pub(crate) fn nginx(&self, caller: &Caller, host: &HostName) -> NginxServiceClient<Local> {
+        NginxServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// The history of nginx, on behalf of somebody.
+    pub(crate) fn nginx_history(&self, caller: &Caller) -> NginxHistoryServiceClient<Local> {
+        NginxHistoryServiceClient::new(self.local(caller, None))
+    }
+
     /// The fleet, on behalf of somebody.
     pub(crate) fn fleet(&self, caller: &Caller) -> FleetServiceClient<Local> {
         FleetServiceClient::new(self.local(caller, None))
@@ -317,6 +340,17 @@ fn host_of(headers: &HeaderMap, path: &str) -> Result<Option<HostName>, Fault> {
     };
     let host = host.to_str().map_err(|_| Fault::invalid("the host's name is not ASCII"))?;
     Ok(Some(HostName::try_from(host)?))
+}
+
+/// What a change of several files is about: `sites-available/cigar`, `nginx.conf and 2 more`.
+fn paths(params: &serde_json::Value) -> String {
+    let changes = params.get("changes").and_then(|c| c.as_array());
+    let mut paths = changes.into_iter().flatten().filter_map(|c| c.get("path")?.as_str());
+    let first = paths.next().unwrap_or_default();
+    match paths.count() {
+        0 => first.to_owned(),
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// The one message of a unary request: five bytes of prefix, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message").

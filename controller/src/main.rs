@@ -10,6 +10,7 @@ mod directory;
 mod fleet;
 mod forward;
 mod gate;
+mod nginx;
 mod pki;
 mod seal;
 mod serve;

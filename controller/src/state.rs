@@ -8,7 +8,7 @@ use std::sync::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Auth, fleet::Fleet, gate::Gate, pki::Authority};
+use crate::{auth::Auth, fleet::Fleet, gate::Gate, nginx::Pictures, pki::Authority};
 
 /// Where the controller is reached.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) pki: Arc<Authority>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) fleet: Arc<Fleet>,
+    /// nginx of each host, as it was last seen.
+    pub(crate) nginx: Pictures,
     pub(crate) reach: Reach,
     pub(crate) database_up: AtomicBool,
     /// Cancelled when the controller stops: open streams end.

@@ -50,6 +50,8 @@ pub enum Place {
     Dashboard,
     /// `/logs`
     Logs,
+    /// `/configs`
+    Configs,
     /// `/hosts`
     Hosts,
     /// `/audit`
@@ -76,11 +78,12 @@ pub struct RailEntry {
 }
 
 /// The pages there are, in order.
-pub fn rail() -> [RailEntry; 5] {
+pub fn rail() -> [RailEntry; 6] {
     let entry = |place, href, name, icon, key| RailEntry { place, href, name, icon, key };
     [
         entry(Place::Dashboard, "/", "Dashboard", "dashboard", "d"),
         entry(Place::Logs, "/logs", "Logs", "logs", "l"),
+        entry(Place::Configs, "/configs", "Configs", "configs", "c"),
         entry(Place::Hosts, "/hosts", "Hosts", "hosts", "h"),
         entry(Place::Audit, "/audit", "Audit", "audit", "a"),
         entry(Place::Settings, "/settings", "Settings", "settings", "s"),
@@ -180,6 +183,16 @@ impl PaletteEntry {
         entries
     }
 
+    /// What the palette offers for one nginx file of a host: `cigar config`.
+    pub fn config(host: &str, path: &str) -> Self {
+        let name = path.strip_prefix("sites-available/").unwrap_or(path);
+        Self::Go {
+            kind: "config".into(),
+            name: format!("{name} on {host}"),
+            href: crate::parts::config_href(host, path),
+        }
+    }
+
     /// What the palette offers for one host.
     pub fn host(name: &str) -> Self {
         Self::Go {
@@ -213,7 +226,7 @@ pub struct Frame {
 
 impl Frame {
     /// The rail.
-    pub fn rail(&self) -> [RailEntry; 5] {
+    pub fn rail(&self) -> [RailEntry; 6] {
         rail()
     }
 
@@ -229,6 +242,7 @@ impl Frame {
             palette.extend(PaletteEntry::app(key, host, Role::Admin));
         }
         palette.extend(["asterra", "borealis"].map(PaletteEntry::host));
+        palette.push(PaletteEntry::config("asterra", "sites-available/cigar"));
         Self {
             view: View { role: Role::Admin, now_us: SAMPLE_NOW_US },
             place,

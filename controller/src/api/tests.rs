@@ -37,6 +37,7 @@ async fn port(pool: &PgPool) -> anyhow::Result<Router> {
         fleet: Fleet::new(pki.clone()),
         db: pool.clone(),
         pki,
+        nginx: Default::default(),
         reach: Reach { name: "localhost".into(), web_port: 8443, grpc_port: 9443 },
         database_up: AtomicBool::new(true),
         stop: CancellationToken::new(),

@@ -6,6 +6,7 @@ pub(crate) mod authority;
 pub(crate) mod config;
 pub(crate) mod hosts;
 pub(crate) mod join_tokens;
+pub(crate) mod nginx;
 pub(crate) mod refresh;
 pub(crate) mod sessions;
 pub(crate) mod users;

@@ -100,6 +100,14 @@ fn viewers_are_offered_no_actions() {
     for (name, html) in samples().into_iter().filter(|(name, _)| name.ends_with("-viewer")) {
         assert!(!html.contains("action=\"/apps/"), "{name} offers an action on an app");
         assert!(!html.contains("action=\"/hosts"), "{name} offers a change of hosts");
+        let changes = [
+            " value=\"apply\"",
+            " value=\"enable\"",
+            " value=\"confirm\"",
+            " value=\"adopt\"",
+            " value=\"reload\"",
+        ];
+        assert!(!changes.iter().any(|verb| html.contains(verb)), "{name} offers a change of nginx");
     }
 }
 

@@ -97,6 +97,9 @@ impl Activity {
     /// What was done, in words: `restart`, `add host`.
     pub fn verb(&self) -> String {
         let name = self.method.rsplit('/').next().unwrap_or_default();
+        if let Some(verb) = self.nginx_verb(name) {
+            return verb.to_owned();
+        }
         let mut verb = String::new();
         for letter in name.chars() {
             if letter.is_uppercase() && !verb.is_empty() {
@@ -105,6 +108,20 @@ impl Activity {
             verb.extend(letter.to_lowercase());
         }
         verb
+    }
+
+    fn nginx_verb(&self, name: &str) -> Option<&'static str> {
+        if !self.service().contains(".Nginx") {
+            return None;
+        }
+        match name {
+            "Apply" => Some("change nginx:"),
+            "Confirm" => Some("keep nginx change"),
+            "Revert" => Some("put back nginx change"),
+            "Reload" => Some("reload nginx"),
+            "Adopt" => Some("adopt nginx edits"),
+            _ => None,
+        }
     }
 
     /// The service of the method: `hms.host.v1.UnitService`.
@@ -216,6 +233,7 @@ mod tests {
             "hms.controller.v1.FleetService"
         );
         assert_eq!(act("").verb(), "");
+        assert_eq!(act("/hms.host.v1.NginxService/Reload").verb(), "reload nginx");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod apps;
 mod audit;
 mod enrollment;
 pub(crate) mod fleet;
+mod nginx;
 mod session;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use hms_proto::{
     access::{self, Audience},
     controller::v1::{
         app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
-        fleet_service_server::FleetServiceServer, session_service_server::SessionServiceServer,
+        fleet_service_server::FleetServiceServer, nginx_history_service_server::NginxHistoryServiceServer,
+        session_service_server::SessionServiceServer,
     },
     fault::{Fault, FaultKind},
     identity::Kind,
@@ -40,6 +42,7 @@ pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
         .merge(mount(AppServiceServer::new(apps::Apps(core.clone()))))
         .merge(mount(AuditServiceServer::new(audit::Audit(core.clone()))))
         .merge(mount(SessionServiceServer::new(session::Sessions(core.clone()))))
+        .merge(mount(NginxHistoryServiceServer::new(nginx::History(core.clone()))))
         .merge(mount(health_service))
         .merge(mount(reflection)))
 }

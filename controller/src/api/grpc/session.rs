@@ -17,7 +17,7 @@ use crate::{auth::Caller, state::Core};
 pub(super) struct Sessions(pub(super) Arc<Core>);
 
 /// The gate puts it there.
-fn caller_of<T>(request: &Request<T>) -> Result<&Caller, Fault> {
+pub(super) fn caller_of<T>(request: &Request<T>) -> Result<&Caller, Fault> {
     let caller = request.extensions().get::<Caller>();
     caller.ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "nobody is logged in"))
 }

@@ -11,7 +11,7 @@ use hms_web::{
 };
 use serde::Deserialize;
 
-use super::{frame, page, session::Session, view};
+use super::{configs, frame, page, session::Session, view};
 use crate::{api::grpc, db, fleet::Fleet, state::State};
 
 #[derive(Deserialize, Default)]
@@ -32,7 +32,7 @@ pub(super) async fn show(
     let mut shown = DashboardPage {
         frame: frame(&state, &session.caller, Place::Dashboard, "Dashboard"),
         activity: ActivityList { rows: recent.into_iter().map(view::activity).collect() },
-        ..of(&state.fleet)
+        ..of(&state)
     };
     shown.frame.notice = notice;
     shown.frame.events = "/events?view=dashboard".into();
@@ -49,13 +49,12 @@ fn notice(act: &Activity) -> Notice {
 }
 
 /// The parts that the fleet knows.
-pub(super) fn of(fleet: &Fleet) -> DashboardPage {
-    DashboardPage {
-        attention: view::attention(fleet),
-        apps: apps(fleet),
-        hosts: hosts(fleet),
-        ..DashboardPage::default()
-    }
+pub(super) fn of(state: &State) -> DashboardPage {
+    let fleet = &state.fleet;
+    let mut attention = view::attention(fleet);
+    attention.items.extend(configs::attention(state));
+    attention.items.sort_by_key(|item| item.tone != Tone::Bad);
+    DashboardPage { attention, apps: apps(fleet), hosts: hosts(fleet), ..DashboardPage::default() }
 }
 
 fn apps(fleet: &Fleet) -> Vec<AppRow> {

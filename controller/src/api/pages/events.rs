@@ -19,13 +19,13 @@ use hms_proto::fault::Fault;
 use hms_web::{
     Event, Fragment,
     events::BEAT_SECONDS,
-    parts::{Activity, ActivityList, LogItem},
+    parts::{Activity, ActivityList, ConfigList, ConfigPending, LogItem},
 };
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{dashboard, hosts, logs, session::Session, view};
+use super::{configs, dashboard, hosts, logs, session::Session, view};
 use crate::{
     db,
     fleet::{Change, now_usec},
@@ -40,6 +40,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 #[derive(Deserialize)]
 pub(super) struct Asked {
     view: String,
+    /// Whose configs, where those are looked at.
+    #[serde(default)]
+    host: String,
     #[serde(flatten)]
     logs: logs::Asked,
 }
@@ -56,6 +59,8 @@ pub(super) async fn stream(
     let events: Events = match asked.view.as_str() {
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
         "hosts" => hosts_events(state.clone(), &session).boxed(),
+        "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
+        "config" => config_events(state.clone(), &session, asked.host, false).boxed(),
         "logs" => log_events(&state, &session, &headers, asked.logs).await,
         other => refused(&Fault::invalid(format!("`{other}` is no view"))),
     };
@@ -129,7 +134,7 @@ fn dashboard_events(state: State, session: &Session) -> impl Stream<Item = Event
             let now = super::view(&caller);
             if names(&state) != keys {
                 keys = names(&state);
-                let shown = dashboard::of(&state.fleet);
+                let shown = dashboard::of(&state);
                 yield Event::fragment(&shown.lists(now));
             }
             for fragment in fragments(&state, now) {
@@ -157,7 +162,7 @@ fn names(state: &State) -> BTreeSet<String> {
 }
 
 fn fragments(state: &State, now: hms_web::View) -> Vec<Fragment> {
-    let shown = dashboard::of(&state.fleet);
+    let shown = dashboard::of(state);
     let attention = shown.attention.fragment(now);
     let apps = shown.apps.iter().map(|app| app.fragment(now));
     std::iter::once(attention).chain(apps).chain(shown.hosts.iter().map(|host| host.fragment(now))).collect()
@@ -217,6 +222,36 @@ fn hosts_events(state: State, session: &Session) -> impl Stream<Item = Event> + 
             }
             if next(&mut changes).await.is_none() {
                 return;
+            }
+        }
+    }
+}
+
+/// nginx of a host: what waits to be confirmed and, beside the list, all the rest.
+fn config_events(
+    state: State,
+    session: &Session,
+    host: String,
+    with_list: bool,
+) -> impl Stream<Item = Event> + use<> {
+    let caller = session.caller.clone();
+    async_stream::stream! {
+        let mut changes = state.fleet.changes();
+        let mut pending = configs::pending(&state, &host);
+        let mut list = configs::list(&state, &host);
+        yield Event::fragment(&ConfigPending::fragment(&pending, super::view(&caller)));
+        while next(&mut changes).await.is_some() {
+            let now = configs::pending(&state, &host);
+            if now != pending {
+                yield Event::fragment(&ConfigPending::fragment(&now, super::view(&caller)));
+                pending = now;
+            }
+            let now = configs::list(&state, &host);
+            // When it was looked at is no news.
+            if with_list && (ConfigList { seen_us: list.seen_us, ..now.clone() }) != list {
+                let shown = configs::full_list(&state, &caller, &host).await;
+                yield Event::fragment(&shown.fragment(super::view(&caller)));
+                list = now;
             }
         }
     }

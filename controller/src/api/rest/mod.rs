@@ -3,6 +3,7 @@
 mod apps;
 mod auth;
 mod bearer;
+mod configs;
 mod json;
 mod logs;
 mod problem;
@@ -22,7 +23,7 @@ use problem::Problem;
 #[openapi(
     info(title = "HMS", description = "Apps, hosts and logs of one installation. Get a token with `POST /api/auth/login`."),
     modifiers(&Bearer),
-    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs")),
+    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs"), (name = "configs", description = "nginx configurations")),
 )]
 struct Document;
 
@@ -58,6 +59,18 @@ pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
         .routes(routes!(apps::stop))
         .routes(routes!(apps::restart))
         .routes(routes!(logs::of_app))
+        .routes(routes!(configs::list))
+        .routes(routes!(configs::get, configs::put))
+        .routes(routes!(configs::versions))
+        .routes(routes!(configs::restore))
+        .routes(routes!(configs::test))
+        .routes(routes!(configs::apply))
+        .routes(routes!(configs::confirm))
+        .routes(routes!(configs::revert))
+        .routes(routes!(configs::reload))
+        .routes(routes!(configs::route))
+        .routes(routes!(configs::drift))
+        .routes(routes!(configs::adopt))
         .split_for_parts()
 }
 
