@@ -4,9 +4,12 @@
 
 mod access;
 mod browser;
+mod browser_configs;
 mod faults;
+mod hmsctl_nginx;
 mod input;
 mod logs;
+mod nginx;
 mod restart;
 mod sandbox;
 mod support;

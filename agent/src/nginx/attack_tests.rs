@@ -84,8 +84,16 @@ fn no_number_of_warnings_hides_an_error() {
 #[test]
 fn an_include_pulls_in_nothing_unread() {
     for pattern in [
-        "odd//*", "odd/[[:alpha:]]*", "odd/[[:alpha:]].conf", "/etc/nginx//odd/*", "odd/[^.]*", "/etc/nginx/odd//x*", "*//x.conf",
-        "odd/[x].conf", "odd/\\x*", "o[[=d=]]d/*",
+        "odd//*",
+        "odd/[[:alpha:]]*",
+        "odd/[[:alpha:]].conf",
+        "/etc/nginx//odd/*",
+        "odd/[^.]*",
+        "/etc/nginx/odd//x*",
+        "*//x.conf",
+        "odd/[x].conf",
+        "odd/\\x*",
+        "o[[=d=]]d/*",
     ] {
         let main = main_with(&format!("include {pattern};"));
         let found = errors(&[("nginx.conf", &main), ("odd/x.conf", "perl_modules x;")]);
@@ -144,21 +152,35 @@ fn what_is_added_to_a_root_does_not_lead_out_of_it() {
 fn roots_are_folders_of_sites_and_not_of_everybody() {
     all_refused(&["root /home;", "root /var/lib;", "root /home/;", "alias /var/lib/;"]);
     all_pass(&[
-        "root /srv;", "root /home/deploy/app/current/public;", "root /var/lib/grafana/public;",
+        "root /srv;",
+        "root /home/deploy/app/current/public;",
+        "root /var/lib/grafana/public;",
         // Where Nuxt and Next.js put what they build.
-        "root /srv/app/.output/public;", "alias /srv/app/.next/static/;", "root /home/deploy/app/.vitepress/dist;",
+        "root /srv/app/.output/public;",
+        "alias /srv/app/.next/static/;",
+        "root /home/deploy/app/.vitepress/dist;",
         "root /var/www/letsencrypt/.well-known;",
     ]);
-    all_refused_for_ever(&["root /home/deploy/.ssh;", "root /srv/app/.git;", "alias /srv/.aws/;", "root /srv/x/.gnupg;"]);
+    all_refused_for_ever(&[
+        "root /home/deploy/.ssh;",
+        "root /srv/app/.git;",
+        "alias /srv/.aws/;",
+        "root /srv/x/.gnupg;",
+    ]);
 }
 
 /// nginx as root makes these folders its workers' own. Security case 53.
 #[test]
 fn folders_that_nginx_takes_over_are_its_own() {
     let http = [
-        "proxy_cache_path /srv keys_zone=a:1m;", "proxy_cache_path /tmp keys_zone=a:1m;", "proxy_cache_path /var/cache keys_zone=a:1m;",
-        "proxy_cache_path /var/cache/apt keys_zone=a:1m;", "proxy_cache_path /var/cache/ldconfig keys_zone=a:1m;",
-        "fastcgi_cache_path /dev/shm keys_zone=a:1m;", "client_body_temp_path /var/tmp;", "proxy_temp_path /srv/;",
+        "proxy_cache_path /srv keys_zone=a:1m;",
+        "proxy_cache_path /tmp keys_zone=a:1m;",
+        "proxy_cache_path /var/cache keys_zone=a:1m;",
+        "proxy_cache_path /var/cache/apt keys_zone=a:1m;",
+        "proxy_cache_path /var/cache/ldconfig keys_zone=a:1m;",
+        "fastcgi_cache_path /dev/shm keys_zone=a:1m;",
+        "client_body_temp_path /var/tmp;",
+        "proxy_temp_path /srv/;",
         "proxy_cache_path /var/cache/nginx/x keys_zone=a:1m temp_path=/var/cache/apt;",
     ];
     for line in http {
@@ -166,9 +188,12 @@ fn folders_that_nginx_takes_over_are_its_own() {
     }
     for line in [
         "proxy_cache_path /var/cache/nginx levels=1:2 keys_zone=a:1m max_size=1g inactive=60m use_temp_path=off;",
-        "proxy_cache_path /var/cache/nginx/cigar keys_zone=a:1m;", "fastcgi_cache_path /var/cache/nginx-fastcgi keys_zone=a:1m;",
-        "proxy_cache_path /tmp/nginx-cache keys_zone=a:1m;", "proxy_cache_path /srv/cache/nginx keys_zone=a:1m;",
-        "client_body_temp_path /var/lib/nginx/body;", "fastcgi_cache_path /dev/shm/nginx keys_zone=a:1m;",
+        "proxy_cache_path /var/cache/nginx/cigar keys_zone=a:1m;",
+        "fastcgi_cache_path /var/cache/nginx-fastcgi keys_zone=a:1m;",
+        "proxy_cache_path /tmp/nginx-cache keys_zone=a:1m;",
+        "proxy_cache_path /srv/cache/nginx keys_zone=a:1m;",
+        "client_body_temp_path /var/lib/nginx/body;",
+        "fastcgi_cache_path /dev/shm/nginx keys_zone=a:1m;",
     ] {
         assert_eq!(of_http(line), Vec::<String>::new(), "{line}");
     }
@@ -177,10 +202,21 @@ fn folders_that_nginx_takes_over_are_its_own() {
 /// nginx as root writes its number into this file, and removes the one before.
 #[test]
 fn a_pid_file_is_nginx_own() {
-    for line in ["pid /run/sshd.pid;", "pid /run/utmp;", "pid /run/systemd/x;", "lock_file /run/dbus/pid;", "pid /var/run/crond.pid;"] {
+    for line in [
+        "pid /run/sshd.pid;",
+        "pid /run/utmp;",
+        "pid /run/systemd/x;",
+        "lock_file /run/dbus/pid;",
+        "pid /var/run/crond.pid;",
+    ] {
         assert!(!errors(&[("nginx.conf", &format!("{line}\nevents {{}}"))]).is_empty(), "{line}");
     }
-    for line in ["pid /run/nginx.pid;", "pid /var/run/nginx.pid;", "pid /run/nginx/nginx.pid;", "lock_file /var/run/nginx.lock;"] {
+    for line in [
+        "pid /run/nginx.pid;",
+        "pid /var/run/nginx.pid;",
+        "pid /run/nginx/nginx.pid;",
+        "lock_file /var/run/nginx.lock;",
+    ] {
         assert!(errors(&[("nginx.conf", &format!("{line}\nevents {{}}"))]).is_empty(), "{line}");
     }
 }
@@ -200,7 +236,10 @@ fn parameters_do_not_choose_what_is_run() {
         "fastcgi_param PHP_ADMIN_VALUE $http_x;",
     ]);
     all_pass(&[
-        "include fastcgi_params_x; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;".split_once("; ").unwrap().1,
+        "include fastcgi_params_x; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;"
+            .split_once("; ")
+            .unwrap()
+            .1,
         "fastcgi_param SCRIPT_FILENAME $realpath_root$fastcgi_script_name;",
         "fastcgi_param SCRIPT_FILENAME /srv/app/public/index.php;",
         "fastcgi_param QUERY_STRING $query_string;",
@@ -213,10 +252,14 @@ fn parameters_do_not_choose_what_is_run() {
 #[test]
 fn sockets_of_the_system_are_no_upstreams() {
     all_refused_for_ever(&[
-        "proxy_pass http://unix:/run/user/1000/bus;", "proxy_pass http://unix:/run/lxd/unix.socket;",
-        "proxy_pass http://unix:/var/lib/lxd/unix.socket;", "proxy_pass http://unix:/run/crio/crio.sock;",
-        "proxy_pass http://unix:/run/podman/podman.sock;", "proxy_pass http://[64:ff9b::a9fe:a9fe]/;",
-        "proxy_pass http://unix:/run/credentials/x;", "grpc_pass unix:/run/containerd/containerd.sock;",
+        "proxy_pass http://unix:/run/user/1000/bus;",
+        "proxy_pass http://unix:/run/lxd/unix.socket;",
+        "proxy_pass http://unix:/var/lib/lxd/unix.socket;",
+        "proxy_pass http://unix:/run/crio/crio.sock;",
+        "proxy_pass http://unix:/run/podman/podman.sock;",
+        "proxy_pass http://[64:ff9b::a9fe:a9fe]/;",
+        "proxy_pass http://unix:/run/credentials/x;",
+        "grpc_pass unix:/run/containerd/containerd.sock;",
     ]);
 }
 
@@ -224,13 +267,18 @@ fn sockets_of_the_system_are_no_upstreams() {
 #[test]
 fn password_files_have_the_names_that_people_give_them() {
     all_pass(&[
-        "auth_basic x; auth_basic_user_file /etc/nginx/.htpasswd;", "auth_basic_user_file .htpasswd;",
-        "auth_basic_user_file /etc/nginx/conf.d/.htpasswd-admin;", "auth_basic_user_file htpasswd;",
+        "auth_basic x; auth_basic_user_file /etc/nginx/.htpasswd;",
+        "auth_basic_user_file .htpasswd;",
+        "auth_basic_user_file /etc/nginx/conf.d/.htpasswd-admin;",
+        "auth_basic_user_file htpasswd;",
         "auth_basic_user_file /etc/nginx/passwords/cigar;",
     ]);
     all_refused_for_ever(&[
-        "auth_basic_user_file /etc/shadow;", "auth_basic_user_file ../shadow;", "auth_basic_user_file /root/.htpasswd;",
-        "auth_basic_user_file /etc/nginx/../shadow;", "auth_basic_user_file /home/x/.ssh/id_rsa;",
+        "auth_basic_user_file /etc/shadow;",
+        "auth_basic_user_file ../shadow;",
+        "auth_basic_user_file /root/.htpasswd;",
+        "auth_basic_user_file /etc/nginx/../shadow;",
+        "auth_basic_user_file /home/x/.ssh/id_rsa;",
     ]);
 }
 
@@ -238,7 +286,11 @@ fn password_files_have_the_names_that_people_give_them() {
 #[test]
 fn words_of_a_password_file_are_not_told() {
     let main = main_with("include conf.d/*.conf;");
-    let files = [("nginx.conf", main.as_str()), ("conf.d/htpasswd", "ada:$apr1$salt$secretsecret\n"), ("sites-available/pw", "ada:$6$x$secret\n")];
+    let files = [
+        ("nginx.conf", main.as_str()),
+        ("conf.d/htpasswd", "ada:$apr1$salt$secretsecret\n"),
+        ("sites-available/pw", "ada:$6$x$secret\n"),
+    ];
     assert_eq!(errors(&files), Vec::<String>::new());
     let included = [("nginx.conf", main.as_str()), ("conf.d/pw.conf", "ada:$apr1$salt$secretsecret\n")];
     let found = errors(&included);

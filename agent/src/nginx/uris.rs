@@ -18,7 +18,10 @@ pub(super) fn check(directive: &Directive) -> Vec<Finding> {
 
 /// A named location, a status, or an address that the client is sent to.
 fn is_elsewhere(value: &str) -> bool {
-    value.starts_with(['@', '=']) || value.starts_with("$scheme://") || value.starts_with("http://") || value.starts_with("https://")
+    value.starts_with(['@', '='])
+        || value.starts_with("$scheme://")
+        || value.starts_with("http://")
+        || value.starts_with("https://")
 }
 
 fn one(name: &str, value: &str) -> Option<Finding> {
@@ -27,13 +30,19 @@ fn one(name: &str, value: &str) -> Option<Finding> {
         let hint = "Write the path as it is below the root.";
         return Some(Finding::never(format!("a path of `{name}` leads out of the root"), hint));
     }
-    is_of_client(path)
-        .then(|| Finding::named(format!("{name}:variable"), format!("a client would choose the file that `{name}` takes")))
+    is_of_client(path).then(|| {
+        Finding::named(
+            format!("{name}:variable"),
+            format!("a client would choose the file that `{name}` takes"),
+        )
+    })
 }
 
 /// Whether a value depends on what a client sends, and nginx has not checked.
 pub(super) fn is_of_client(value: &str) -> bool {
-    variables(value).any(|name| OF_CLIENT.iter().any(|of| if of.ends_with('_') { name.starts_with(of) } else { name == *of }))
+    variables(value).any(|name| {
+        OF_CLIENT.iter().any(|of| if of.ends_with('_') { name.starts_with(of) } else { name == *of })
+    })
 }
 
 /// Whether a variable is a part of the host name, by a pattern of `server_name`, and nothing else in that server.
@@ -42,7 +51,8 @@ pub(super) fn is_of_host_name(name: &str, around: &[&Directive]) -> bool {
     let captures = [format!("(?<{name}>"), format!("(?P<{name}>"), format!("(?'{name}'")];
     let (mut of_name, mut elsewhere) = (false, false);
     server.walk(&mut |directive| {
-        let captured = directive.args.iter().any(|w| captures.iter().any(|capture| w.value.contains(capture)));
+        let captured =
+            directive.args.iter().any(|w| captures.iter().any(|capture| w.value.contains(capture)));
         match directive.name.value.as_str() {
             "server_name" => of_name |= captured,
             "set" | "auth_request_set" => elsewhere |= directive.arg(0).trim_start_matches('$') == name,

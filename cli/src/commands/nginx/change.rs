@@ -168,7 +168,10 @@ pub(super) async fn carry_out(target: &Target<'_>, how: &How, edits: Vec<Edit>) 
 
 async fn dry_run(target: &Target<'_>, how: &How, edits: &[Edit]) -> Result<()> {
     let out = &target.session.out;
-    let test = test(target, edits, &how.accept).await?;
+    let test = match test(target, edits, &how.accept).await {
+        Ok(test) => test,
+        Err(failure) => return Err(told(target, edits, failure).await?),
+    };
     let verdict = if test.ok { Ok(()) } else { Err(refused(&test)) };
     let diff = diffs(edits);
     if out.is_data() {

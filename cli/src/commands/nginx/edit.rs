@@ -93,7 +93,13 @@ impl EditFile {
     ) -> Result<Round> {
         let edits =
             vec![Edit::content(self.path.clone(), base.sha256.clone(), base.content.clone(), text.clone())];
-        let tested = change::test(target, &edits, &self.how.accept).await?;
+        let tested = match change::test(target, &edits, &self.how.accept).await {
+            Ok(tested) => tested,
+            Err(failure) => {
+                let failure = change::told(target, &edits, failure).await?;
+                return self.after(target, base, draft, &text, failure).await;
+            }
+        };
         change::tell(target, &edits, &tested).await;
         if !tested.ok {
             return again_or(target, change::refused(&tested)).await;
@@ -126,7 +132,7 @@ impl EditFile {
         }
     }
 
-    /// After a failure to apply: where somebody else changed the file meanwhile, both changes can be brought together.
+    /// After a failure to test or to apply: where somebody else changed the file meanwhile, both changes can be brought together.
     async fn after(
         &self,
         target: &Target<'_>,
