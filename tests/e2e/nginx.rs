@@ -1,8 +1,5 @@
 //! nginx on a real host: no edit, kill or reload leaves it down, or its configuration unproven.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,8 +7,8 @@ use hms_proto::fault::{Fault, FaultKind};
 use hms_proto::host::v1::nginx_change::Action;
 use hms_proto::host::v1::nginx_service_client::NginxServiceClient;
 use hms_proto::host::v1::{
-    ApplyNginxRequest, ApplyNginxResponse, ConfirmNginxRequest, GetNginxRequest, ListNginxRequest, NginxChange, NginxTree,
-    ReloadNginxRequest, RevertNginxRequest, RouteNginxRequest, TestNginxRequest,
+    ApplyNginxRequest, ApplyNginxResponse, GetNginxRequest, ListNginxRequest, NginxChange, NginxTree, ReloadNginxRequest,
+    RouteNginxRequest, TestNginxRequest,
 };
 use hms_proto::identity::Kind;
 use hms_tests::people::log_in_as_admin;
@@ -22,16 +19,16 @@ use uuid::Uuid;
 
 use crate::support::eventually;
 
-const SOON: Duration = Duration::from_secs(40);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// An installation, and an administrator who speaks to the agent.
-struct Bench {
-    world: World,
+pub(crate) struct Bench {
+    pub(crate) world: World,
     channel: Channel,
 }
 
 impl Bench {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let world = World::single().await?;
         let admin = log_in_as_admin(&world).await?;
         let channel = admin.channel(&format!("{}:9444", world.controller_host().address()), Kind::Agent)?;
@@ -40,81 +37,81 @@ impl Bench {
         Ok(bench)
     }
 
-    fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         self.world.controller_host()
     }
 
-    fn client(&self) -> NginxServiceClient<Channel> {
+    pub(crate) fn client(&self) -> NginxServiceClient<Channel> {
         NginxServiceClient::new(self.channel.clone())
     }
 
-    async fn list(&self) -> Result<NginxTree, Fault> {
+    pub(crate) async fn list(&self) -> Result<NginxTree, Fault> {
         Ok(self.client().list(ListNginxRequest {}).await.map_err(|s| Fault::from_status(&s))?.into_inner())
     }
 
-    async fn sha(&self, path: &str) -> Result<String> {
+    pub(crate) async fn sha(&self, path: &str) -> Result<String> {
         let file = self.client().get(GetNginxRequest { path: path.into() }).await?.into_inner();
         Ok(file.sha256)
     }
 
-    async fn apply(&self, changes: Vec<NginxChange>) -> Result<ApplyNginxResponse, Fault> {
+    pub(crate) async fn apply(&self, changes: Vec<NginxChange>) -> Result<ApplyNginxResponse, Fault> {
         self.apply_as(Uuid::new_v4(), changes, 0).await
     }
 
-    async fn apply_as(&self, id: Uuid, changes: Vec<NginxChange>, confirm_s: u32) -> Result<ApplyNginxResponse, Fault> {
+    pub(crate) async fn apply_as(&self, id: Uuid, changes: Vec<NginxChange>, confirm_s: u32) -> Result<ApplyNginxResponse, Fault> {
         let request = ApplyNginxRequest { id: id.to_string(), changes, accept: Vec::new(), confirm_s, reason: "a test".into() };
         Ok(self.client().apply(request).await.map_err(|s| Fault::from_status(&s))?.into_inner())
     }
 
-    async fn errors(&self, changes: Vec<NginxChange>) -> Result<Vec<String>> {
+    pub(crate) async fn errors(&self, changes: Vec<NginxChange>) -> Result<Vec<String>> {
         let answer = self.client().test(TestNginxRequest { changes, accept: Vec::new() }).await?.into_inner();
         ensure!(answer.ok == !answer.problems.iter().any(|p| p.severity == "error"));
         Ok(answer.problems.iter().filter(|p| p.severity == "error").map(|p| format!("{}:{} {}", p.path, p.line, p.message)).collect())
     }
 
     /// What nginx answers for a server name.
-    async fn ask(&self, name: &str) -> Result<String> {
+    pub(crate) async fn ask(&self, name: &str) -> Result<String> {
         let url = format!("http://{}/", self.host().address());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         Ok(client.get(url).header("Host", name).send().await?.text().await?)
     }
 
     /// Everything below a folder, with owners, modes and contents.
-    async fn picture(&self, folders: &[&str]) -> Result<String> {
+    pub(crate) async fn picture(&self, folders: &[&str]) -> Result<String> {
         let argv = [&["find"], folders, &["-not", "-type", "s", "-printf", "%p %y %U:%G %m %s %l\n"]].concat();
         let mut lines: Vec<String> = self.host().run(&argv).await?.lines().map(str::to_owned).collect();
         lines.sort();
         Ok(lines.join("\n"))
     }
 
-    async fn etc(&self) -> Result<String> {
+    pub(crate) async fn etc(&self) -> Result<String> {
         let sums = self.host().run(&["sh", "-c", "find /etc/nginx -type f -exec sha256sum {} + | sort"]).await?;
         Ok(format!("{}\n{sums}", self.picture(&["/etc/nginx"]).await?))
     }
 }
 
-fn site(name: &str, says: &str) -> String {
+pub(crate) fn site(name: &str, says: &str) -> String {
     format!("server {{\n    listen 80;\n    server_name {name};\n    location / {{ return 200 \"{says}\"; }}\n}}\n")
 }
 
-fn content(path: &str, text: &str, expected: &str) -> NginxChange {
+pub(crate) fn content(path: &str, text: &str, expected: &str) -> NginxChange {
     NginxChange { path: path.into(), action: Some(Action::Content(text.into())), expected_sha256: expected.into() }
 }
 
-fn enable(path: &str, on: bool) -> NginxChange {
+pub(crate) fn enable(path: &str, on: bool) -> NginxChange {
     NginxChange { path: path.into(), action: Some(Action::Enable(on)), expected_sha256: String::new() }
 }
 
-fn delete(path: &str, expected: &str) -> NginxChange {
+pub(crate) fn delete(path: &str, expected: &str) -> NginxChange {
     NginxChange { path: path.into(), action: Some(Action::Delete(true)), expected_sha256: expected.into() }
 }
 
-fn new_site(name: &str, says: &str) -> Vec<NginxChange> {
+pub(crate) fn new_site(name: &str, says: &str) -> Vec<NginxChange> {
     let path = format!("sites-available/{name}");
     vec![content(&path, &site(name, says), ""), enable(&path, true)]
 }
 
-fn refused<T: std::fmt::Debug>(result: Result<T, Fault>, kind: FaultKind) -> Result<Fault> {
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Fault>, kind: FaultKind) -> Result<Fault> {
     match result {
         Err(fault) if fault.kind() == kind => Ok(fault),
         other => anyhow::bail!("expected {kind:?}, got {other:?}"),

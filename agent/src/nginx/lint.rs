@@ -19,6 +19,9 @@ const PROBLEMS_MAX: usize = 500;
 /// Includes from outside of the tree that ordinary tools put there.
 const OUTSIDE: [&str; 2] = ["/etc/letsencrypt", "/usr/share/nginx"];
 
+/// Such a file stops nginx, whoever put it there and when.
+const UNREADABLE: &str = "nginx cannot read it, or would wait for it for ever: it is not a regular file of at most 1 MiB";
+
 /// What reading the configuration brought to light.
 #[derive(Debug, Default)]
 pub(crate) struct Linted {
@@ -197,7 +200,7 @@ impl<'a> Walk<'a> {
             self.linted.included_by.entry(file.to_owned()).or_default().insert(format!("{path}:{line}"));
         }
         if matches!(self.folder.entries.get(&target).map(|e| &e.node), Some(Node::Other)) {
-            return self.add(name, 0, 0, "nginx cannot read it: it is not a regular file of at most 1 MiB", "Remove it.", "", false);
+            return self.add(name, 0, 0, UNREADABLE, "Remove it.", "", false);
         }
         if !self.files.contains_key(&target) {
             let hint = "Keys and passwords are named by directives such as auth_basic_user_file, and never included.";
@@ -244,7 +247,7 @@ impl<'a> Walk<'a> {
 /// are no reason; those that are accepted by name neither. Both stay as warnings.
 pub(crate) fn weigh(candidate: Vec<ConfigProblem>, live: &[ConfigProblem], changed: &BTreeSet<String>, accept: &[String]) -> Vec<ConfigProblem> {
     let known = |p: &ConfigProblem| {
-        !changed.contains(&p.path) && live.iter().any(|l| (&l.path, l.line, &l.message) == (&p.path, p.line, &p.message))
+        p.message != UNREADABLE && !changed.contains(&p.path) && live.iter().any(|l| (&l.path, l.line, &l.message) == (&p.path, p.line, &p.message))
     };
     let soften = |mut p: ConfigProblem| {
         let accepted = !p.directive.is_empty() && accept.contains(&p.directive);

@@ -10,6 +10,8 @@
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod corpus_tests;
 mod change;
 mod check;
 mod directives;

@@ -87,7 +87,8 @@ pub(crate) async fn apply(nginx: &Nginx, actor: &str, request: &ApplyNginxReques
     is_free(nginx)?;
     let session = nginx.0.bus.session().await?;
     let live = nginx.live().await?;
-    let proof = prove(nginx, &session, &live, &request.changes, &request.accept).await?;
+    let proof = prove(nginx, &session, &live, &request.changes, &request.accept).await;
+    let proof = proof.map_err(|fault| with_author(nginx, request, fault))?;
     if !proof.is_good() {
         return Err(refused(proof.problems));
     }
@@ -114,6 +115,18 @@ pub(crate) async fn apply(nginx: &Nginx, actor: &str, request: &ApplyNginxReques
     let probes = run.run(&change, &mut steps).await?;
     finish(nginx, &mut change, request, &proof)?;
     answer(nginx, proof.problems, probes, steps, began).await
+}
+
+/// Says of a conflict who it is with, where that was through HMS.
+fn with_author(nginx: &Nginx, request: &ApplyNginxRequest, mut fault: Fault) -> Fault {
+    let touches = |paths: &[String]| request.changes.iter().any(|c| paths.contains(&c.path));
+    let outcomes = nginx.0.records.outcomes().unwrap_or_default();
+    let last = outcomes.iter().rev().find(|o| touches(&o.paths) && matches!(o.result.as_str(), "applied" | "confirmed" | "reverted"));
+    if let (FaultKind::Conflict, Some(last)) = (fault.kind(), last) {
+        let when = super::time_text(last.time_usec);
+        fault.message = format!("{}; through HMS it was last {} by {} at {when}", fault.message, last.result, last.actor);
+    }
+    fault
 }
 
 /// The last writes: how it ended, or that it waits.

@@ -64,7 +64,7 @@ pub(crate) async fn reload(session: &Session, logs: &BTreeSet<String>) -> Result
         let said = log.news(session).await;
         let gave_up = said.iter().any(|l| is_fatal(l) && !l.contains("bind() to"));
         if gave_up || began.elapsed() > GENERATION {
-            let why = said.iter().rev().find(|l| is_fatal(l)).map_or("no new worker appeared within 10 s".to_owned(), |l| message_of(l));
+            let why = said.iter().find(|l| l.contains("bind() to")).or_else(|| said.iter().rev().find(|l| is_fatal(l))).map_or("no new worker appeared within 10 s".to_owned(), |l| message_of(l));
             return Err(failed(format!("nginx did not take over the configuration: {why}"), said));
         }
         tokio::time::sleep(POLL).await;

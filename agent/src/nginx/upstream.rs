@@ -38,7 +38,10 @@ pub(crate) fn judge(target: &str) -> Verdict {
         return judge_socket(path.split(':').next().unwrap_or_default());
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('$') || target.starts_with('$') {
+    // These two begin with a slash, whatever a client sends.
+    let path = ["$request_uri", "$uri"].iter().find_map(|path| authority.split_once(path)).filter(|(_, after)| !is_of_name(after));
+    let authority = path.map_or(authority, |(before, _)| before);
+    if authority.is_empty() || authority.contains('$') || target.starts_with('$') {
         return Verdict::Named("variable", "where it passes requests to depends on a variable".to_owned());
     }
     if authority.contains('@') {
@@ -62,6 +65,11 @@ pub(crate) fn judge(target: &str) -> Verdict {
         }
         _ => Verdict::Good,
     }
+}
+
+/// Whether a text would lengthen the name of a variable that stands before it.
+fn is_of_name(after: &str) -> bool {
+    after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn strip_unix(text: &str) -> Option<&str> {
@@ -162,11 +170,11 @@ mod tests {
         ] {
             assert!(matches!(judge(never), Verdict::Never(_)), "{never}: {:?}", judge(never));
         }
-        for named in ["http://$host", "http://$host$request_uri", "$backend", "https://${x}:80", "http://unix:/run/$x.sock"] {
+        for named in ["http://$host", "http://$host$request_uri", "http://a$uri_host", "http://$request_uri", "$backend", "https://${x}:80", "http://unix:/run/$x.sock"] {
             assert!(matches!(judge(named), Verdict::Named("variable", _)), "{named}");
         }
         for good in [
-            "http://127.0.0.1:3000", "http://localhost:3000/$request_uri", "http://app_server", "unix:/run/php/php8.2-fpm.sock",
+            "http://127.0.0.1:3000", "http://localhost:3000/$request_uri", "http://127.0.0.1:7001$request_uri", "http://app$uri$is_args$args", "http://app_server", "unix:/run/php/php8.2-fpm.sock",
             "http://unix:/srv/app/shared/tmp/sockets/puma.sock:/x", "https://10.0.0.5:8443", "127.0.0.1:9000", "grpc://127.0.0.1:50051",
             "http://[::1]:8080", "https://example.org", "unix:/var/run/puma.sock", "unix:/tmp/unicorn.sock", "http://10.0.0.9:9443",
         ] {
