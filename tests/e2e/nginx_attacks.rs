@@ -96,7 +96,7 @@ async fn a_full_disk_changes_nothing() -> Result<()> {
     let bench = Bench::new().await?;
     bench.apply(new_site("full.test", "before")).await?;
     let path = "sites-available/full.test";
-    let large = format!("{}# {}\n", site("full.test", "after"), "x".repeat(600_000));
+    let large = format!("{}{}", site("full.test", "after"), "# Nothing but space, line after line after line.\n".repeat(12_000));
     // First the agent's own disk, then the one of the configuration.
     sh(&bench, "systemctl stop hms-agent; cp -a /var/lib/hms-agent/nginx /root/kept; mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/hms-agent/nginx; \
         cp -a /root/kept/. /var/lib/hms-agent/nginx/; systemctl start hms-agent").await?;

@@ -64,7 +64,9 @@ async fn the_explanation_agrees_with_nginx() -> Result<()> {
             let route = bench.client().route(RouteNginxRequest { url: url.clone() }).await?.into_inner();
             let last = route.actions.last().map(|a| a.text.clone()).unwrap_or_default();
             count += 1;
-            if last.trim_start_matches("return 200 ").trim_matches('"') != said {
+            let expected = last.trim_start_matches("return 200 ").trim_matches('"');
+            let none = route.location.is_none() && said.contains("404 Not Found");
+            if expected != said && !none {
                 wrong.push(format!("{url}: nginx {said}, HMS {last} ({:?}; {}; {})", route.location, route.server_reason, route.location_reason));
             }
             ensure!(route.server.is_some_and(|p| p.path == "sites-available/route" && p.line > 0));

@@ -37,8 +37,23 @@ const CAPABILITIES: &[u8] = &[0, 2, 10];
 /// Folders that nginx writes to while it tests.
 const SCRATCH: [&str; 5] = ["/run", "/var/log/nginx", "/var/lib/nginx", "/var/cache", "/var/tmp"];
 
+/// Why nginx is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To say how the live tree is.
+    Look,
+    /// To decide about a change.
+    Change,
+}
+
 /// What nginx says of a configuration; `files` are its files as trees.
-pub(crate) async fn check(session: &Session, state: &Path, folder: &Folder, files: &BTreeMap<String, Parsed>) -> Result<Vec<ConfigProblem>, Fault> {
+pub(crate) async fn check(
+    session: &Session,
+    state: &Path,
+    purpose: Purpose,
+    folder: &Folder,
+    files: &BTreeMap<String, Parsed>,
+) -> Result<Vec<ConfigProblem>, Fault> {
     let found = lookup(names_of(files)).await;
     // Security case 58, by way of a name.
     if let Some((name, address)) = found.iter().find(|(_, address)| upstream::is_link_local(*address)) {
@@ -50,8 +65,10 @@ pub(crate) async fn check(session: &Session, state: &Path, folder: &Folder, file
     let (stage, folder) = tokio::task::spawn_blocking(move || stage.fill(&folder, &hosts).map(|()| (stage, folder)))
         .await
         .map_err(|e| crate::internal(format!("staging failed: {e}")))??;
-    super::fail::point("staged");
-    let done = run(session, &stage.work(files)).await?;
+    if purpose == Purpose::Change {
+        super::fail::point("staged");
+    }
+    let done = run(session, &stage.work(purpose, files)).await?;
     let mut problems = problems_of(&done.output, &folder);
     problems.iter_mut().filter(|p| p.path.is_empty() && p.line == 0).for_each(|p| place(p, files));
     match done.result.as_str() {
@@ -117,20 +134,23 @@ impl Stage {
         Ok(())
     }
 
-    fn work(&self, files: &BTreeMap<String, Parsed>) -> Work {
+    fn work(&self, purpose: Purpose, files: &BTreeMap<String, Parsed>) -> Work {
         let at = |name: &str| self.path.join(name).to_string_lossy().into_owned();
-        // One that is always there, as mkdir wants one.
-        let mut make: Vec<String> = ["/bin/mkdir", "-p", "--", "/run"].map(str::to_owned).to_vec();
-        make.extend(parents(files).into_iter().filter(|path| Path::new(path).is_dir()));
         let nginx = ["/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "daemon on; master_process on;"];
         // Without -e (nginx before 1.19.5) it complains of a log that it cannot open, and goes on.
-        let scratch = SCRATCH.iter().filter(|path| Path::new(path).is_dir());
+        let mut empty: BTreeSet<String> = SCRATCH.iter().map(|s| (*s).to_owned()).collect();
+        // Folders within them are there as on the host: nginx makes files, and the last folder of a path.
+        empty.extend(parents(files));
+        empty.retain(|path| Path::new(path).is_dir());
         Work {
             unit: format!("hms-nginx-test-{}.service", self.id),
-            description: "nginx tests a configuration for HMS".to_owned(),
-            commands: vec![make, nginx.map(str::to_owned).to_vec()],
+            description: match purpose {
+                Purpose::Look => "nginx tests its configuration for HMS".to_owned(),
+                Purpose::Change => "nginx tests a change for HMS".to_owned(),
+            },
+            command: nginx.map(str::to_owned).to_vec(),
             binds: vec![(at("tree"), paths::ROOT.to_owned()), (at("hosts"), "/etc/hosts".to_owned())],
-            empty: scratch.map(|s| (*s).to_owned()).collect(),
+            empty: empty.into_iter().collect(),
             capabilities: CAPABILITIES,
             limit: LIMIT,
         }

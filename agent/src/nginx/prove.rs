@@ -11,7 +11,7 @@ use hms_proto::{
 use super::{
     Nginx,
     change::{self, Edit},
-    check::check,
+    check::{Purpose, check},
     folder::Folder,
     lint::{Linted, lint, weigh},
     paths::ConfigPath,
@@ -83,8 +83,9 @@ pub(crate) async fn prove(nginx: &Nginx, session: &Session, live: &Folder, chang
 async fn test(nginx: &Nginx, session: &Session, live: &Folder, proof: &mut Proof) -> Result<(), Fault> {
     let own = changed(&proof.edits, &proof.candidate);
     let state = super::state_of(nginx);
+    let purpose = if proof.edits.is_empty() { Purpose::Look } else { Purpose::Change };
     for _ in 0..=ASIDE_MAX {
-        let said = check(session, &state, &proof.candidate, &proof.linted.files).await?;
+        let said = check(session, &state, purpose, &proof.candidate, &proof.linted.files).await?;
         let blocker = said.iter().find(|p| p.severity == "error").cloned();
         let Some(blocker) = blocker else {
             proof.problems.extend(said);
@@ -124,7 +125,7 @@ async fn was_broken(session: &Session, state: &std::path::Path, live: &Folder, p
             }
         }
     }
-    let said = check(session, state, &before, &lint(&before).files).await?;
+    let said = check(session, state, Purpose::Look, &before, &lint(&before).files).await?;
     Ok(said.iter().any(|p| p.severity == "error" && p.path == blocker.path && p.message == blocker.message))
 }
 

@@ -183,7 +183,7 @@ async fn tail(session: &Session, path: &str, bytes: u64) -> Result<String, Fault
     let work = Work {
         unit: format!("hms-nginx-log-{}.service", uuid::Uuid::new_v4().simple()),
         description: "HMS reads nginx's error log".to_owned(),
-        commands: vec![argv],
+        command: argv,
         capabilities: &[2],
         limit: Duration::from_secs(5),
         ..Work::default()
@@ -204,7 +204,7 @@ impl Nginx {
         let work = Work {
             unit: format!("hms-nginx-version-{}.service", uuid::Uuid::new_v4().simple()),
             description: "HMS asks nginx for its version".to_owned(),
-            commands: vec![["/usr/sbin/nginx", "-v"].map(str::to_owned).to_vec()],
+            command: ["/usr/sbin/nginx", "-v"].map(str::to_owned).to_vec(),
             limit: Duration::from_secs(5),
             ..Work::default()
         };

@@ -9,7 +9,7 @@ use hms_proto::{
 
 use super::{
     Nginx,
-    check::check,
+    check::{Purpose, check},
     folder::{Entry, Folder, Node, hash},
     lint::{Linted, lint},
     record::Phase,
@@ -151,7 +151,7 @@ async fn tested(nginx: &Nginx, live: &Folder, linted: &Linted) -> Vec<ConfigProb
         return problems.clone();
     }
     let said = match nginx.0.bus.session().await {
-        Ok(session) => check(&session, &super::state_of(nginx), live, &linted.files).await,
+        Ok(session) => check(&session, &super::state_of(nginx), Purpose::Look, live, &linted.files).await,
         Err(fault) => Err(fault),
     };
     match said {

@@ -28,8 +28,8 @@ pub(crate) struct Work {
     pub(crate) unit: String,
     /// For whoever lists units.
     pub(crate) description: String,
-    /// Programs with their arguments, one after the other. Each must end well.
-    pub(crate) commands: Vec<Vec<String>>,
+    /// The program with its arguments.
+    pub(crate) command: Vec<String>,
     /// Folders and files that it sees in the place of others: from, to.
     pub(crate) binds: Vec<(String, String)>,
     /// Folders that are empty and in memory for it.
@@ -85,8 +85,8 @@ fn read(mut file: File) -> io::Result<String> {
 
 fn properties(work: &Work, output: &File) -> Result<Vec<(String, OwnedVariant)>, Fault> {
     let micros = u64::try_from(work.limit.as_micros()).unwrap_or(u64::MAX);
-    let commands: Vec<(String, Vec<String>, bool)> =
-        work.commands.iter().filter_map(|argv| Some((argv.first()?.clone(), argv.clone(), false))).collect();
+    let program = work.command.first().cloned().unwrap_or_default();
+    let commands: Vec<(String, Vec<String>, bool)> = vec![(program, work.command.clone(), false)];
     let binds: Vec<(String, String, bool, u64)> =
         work.binds.iter().map(|(from, to)| (from.clone(), to.clone(), false, 0)).collect();
     let empty: Vec<(String, String)> = work.empty.iter().map(|path| (path.clone(), "mode=0755".to_owned())).collect();
