@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "hms/host/v1/host.proto",
     "hms/host/v1/script.proto",
     "hms/host/v1/job.proto",
+    "hms/host/v1/nginx.proto",
     "hms/controller/v1/fleet.proto",
     "hms/controller/v1/app.proto",
     "hms/controller/v1/enrollment.proto",
@@ -20,6 +21,7 @@ const FILES: &[&str] = &[
     "hms/controller/v1/audit.proto",
     "hms/controller/v1/script.proto",
     "hms/controller/v1/job.proto",
+    "hms/controller/v1/nginx.proto",
 ];
 
 /// Enum fields that JSON shows as words (`src/words.rs`).
@@ -30,6 +32,7 @@ const WORDS: &[(&str, &str)] = &[
     ("hms.host.v1.Parameter.kind", "crate::words::parameter_kind"),
     ("hms.host.v1.Script.run_as", "crate::words::run_as"),
     ("hms.host.v1.Job.state", "crate::words::job_state"),
+    ("hms.host.v1.NginxFile.kind", "crate::words::nginx_file_kind"),
     ("hms.controller.v1.Run.state", "crate::words::job_state"),
     ("hms.controller.v1.Schedule.last_state", "crate::words::job_state"),
 ];

@@ -33,6 +33,9 @@ const MUTATION_MAX: usize = 64 * 1024;
 const INSTALL: &str = "/hms.host.v1.ScriptService/Install";
 /// All scripts with their manifests. The server takes messages of 4 MiB at most.
 const INSTALL_MAX: usize = 4 * 1024 * 1024;
+/// And those that bring configuration files.
+const FILES_MAX: usize = crate::server::MESSAGE_MAX;
+const WITH_FILES: &str = "/hms.host.v1.NginxService/Apply";
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +188,11 @@ impl AccessLayer {
 }
 
 fn most_bytes(path: &str) -> usize {
-    if path == INSTALL { INSTALL_MAX } else { MUTATION_MAX }
+    match path {
+        INSTALL => INSTALL_MAX,
+        WITH_FILES => FILES_MAX,
+        _ => MUTATION_MAX,
+    }
 }
 
 async fn call<S>(mut inner: S, request: Request<Body>) -> Response<Body>

@@ -9,6 +9,7 @@ mod identity;
 mod jobs;
 mod join;
 mod journal;
+mod nginx;
 mod renew;
 mod run;
 mod scripts;

@@ -7,8 +7,8 @@ use hms_proto::{
     DESCRIPTORS,
     host::v1::{
         host_service_server::HostServiceServer, job_service_server::JobServiceServer,
-        log_service_server::LogServiceServer, script_service_server::ScriptServiceServer,
-        unit_service_server::UnitServiceServer,
+        log_service_server::LogServiceServer, nginx_service_server::NginxServiceServer,
+        script_service_server::ScriptServiceServer, unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
 };
@@ -23,9 +23,13 @@ use crate::{
     host::Host,
     jobs::{Jobs, JobsApi},
     journal::Journal,
+    nginx::Nginx,
     scripts::{Scripts, ScriptsApi},
     systemd::{Bus, Units},
 };
+
+/// Configuration files of up to 1 MiB come several at a time.
+pub(crate) const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 
 /// What calls are about: a host by its name, and the folder with its state.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
+    let nginx = Nginx::new(bus.clone(), &place.state)?;
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
     let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));
@@ -57,6 +62,7 @@ pub(crate) async fn serve(
     health.set_serving::<HostServiceServer<Host>>().await;
     health.set_serving::<ScriptServiceServer<ScriptsApi>>().await;
     health.set_serving::<JobServiceServer<JobsApi>>().await;
+    health.set_serving::<NginxServiceServer<Nginx>>().await;
     harden(Server::builder())
         .layer(AccessLayer::new(spool, shutdown.clone()))
         .add_service(health_service)
@@ -66,6 +72,7 @@ pub(crate) async fn serve(
         .add_service(HostServiceServer::new(Host::new(bus)))
         .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
         .add_service(JobServiceServer::new(JobsApi::new(jobs)))
+        .add_service(NginxServiceServer::new(nginx).max_decoding_message_size(MESSAGE_MAX))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
         .await?;
     Ok(())

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
     commands::{
-        apps, audit, completion, context, facts, host, jobs, login, logout, logs, schedules, scripts,
+        apps, audit, completion, context, facts, host, jobs, login, logout, logs, nginx, schedules, scripts,
         sessions, status, units, warnings,
     },
     complete,
@@ -111,6 +111,7 @@ pub(crate) enum Command {
     Schedules(schedules::Schedules),
     #[command(alias = "warning")]
     Warnings(warnings::Warnings),
+    Nginx(nginx::Nginx),
     Audit(audit::Audit),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),

@@ -8,12 +8,13 @@ use hms_proto::{
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
         fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
-        script_service_client::ScriptServiceClient, session_service_client::SessionServiceClient,
+        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
         host_service_client::HostServiceClient, job_service_client::JobServiceClient as HostJobServiceClient,
-        log_service_client::LogServiceClient,
+        log_service_client::LogServiceClient, nginx_service_client::NginxServiceClient,
         script_service_client::ScriptServiceClient as HostScriptServiceClient,
         unit_service_client::UnitServiceClient,
     },
@@ -151,7 +152,8 @@ impl Connection {
         apps -> AppServiceClient, fleet -> FleetServiceClient,
         sessions -> SessionServiceClient, audit -> AuditServiceClient,
         scripts -> ScriptServiceClient, host_scripts -> HostScriptServiceClient,
-        jobs -> JobServiceClient, host_jobs -> HostJobServiceClient
+        jobs -> JobServiceClient, host_jobs -> HostJobServiceClient,
+        nginx -> NginxServiceClient, nginx_history -> NginxHistoryServiceClient
     }
 
     /// Waits for the answer to a call (of a stream: for its beginning), at most as long as fits the pace.

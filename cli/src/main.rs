@@ -78,6 +78,7 @@ async fn run(session: &Session, command: cli::Command) -> Result<()> {
         C::Jobs(jobs) => jobs.run(session).await,
         C::Schedules(schedules) => schedules.run(session).await,
         C::Warnings(warnings) => warnings.run(session).await,
+        C::Nginx(nginx) => nginx.run(session).await,
         C::Audit(audit) => audit.run(session).await,
         C::Sessions(sessions) => sessions.run(session).await,
         C::Completion(completion) => completion.run(session),

@@ -19,12 +19,14 @@ use hms_proto::{
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
         fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
-        script_service_client::ScriptServiceClient, session_service_client::SessionServiceClient,
+        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
         job_service_client as host_job, log_service_client::LogServiceClient,
-        script_service_client as host_script, unit_service_client::UnitServiceClient,
+        nginx_service_client::NginxServiceClient, script_service_client as host_script,
+        unit_service_client::UnitServiceClient,
     },
     names::HostName,
 };
@@ -40,6 +42,7 @@ use crate::{
     db::{self, audit::Intent},
     fleet::Change,
     forward,
+    nginx::Changing,
     state::Core,
 };
 
@@ -128,7 +131,11 @@ impl Gate {
             address: call.caller.address,
             method: call.path.clone(),
             host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
-            target: ["unit", "key", "script", "name", "id"].into_iter().find_map(text).unwrap_or_default(),
+            target: ["unit", "key", "script", "name", "id"]
+                .into_iter()
+                .find_map(text)
+                .filter(|_| params.get("changes").is_none())
+                .unwrap_or_else(|| paths(&params)),
             params,
         }
     }
@@ -151,7 +158,8 @@ impl Gate {
             return refuse(fault.hint("Check that PostgreSQL runs; HMS reconnects by itself."));
         }
         self.core.fleet.tell(Change::Activity);
-        let request = Request::from_parts(parts, Body::from(body));
+        let configs = Changing::begin(&self.core, &call.path, call.host.as_ref()).await;
+        let request = Request::from_parts(parts, Body::from(body.clone()));
         let answer = tokio::time::timeout(ACTION, self.dispatch(&call, request)).await;
         let answer =
             answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
@@ -161,6 +169,9 @@ impl Gate {
         };
         let (outcome, detail) = fault.as_ref().map_or(("ok", ""), |f| (f.row().outcome, f.message.as_str()));
         self.close(&call, begun, outcome, detail).await;
+        if let Some(configs) = configs {
+            configs.end(&call.caller, message_of(&body).unwrap_or_default(), fault.as_ref()).await;
+        }
         response
     }
 
@@ -268,6 +279,16 @@ impl Gate {
         ScriptServiceClient::new(self.local(caller, None))
     }
 
+    /// nginx of a host, on behalf of somebody.
+    pub(crate) fn nginx(&self, caller: &Caller, host: &HostName) -> NginxServiceClient<Local> {
+        NginxServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// The history of nginx, on behalf of somebody.
+    pub(crate) fn nginx_history(&self, caller: &Caller) -> NginxHistoryServiceClient<Local> {
+        NginxHistoryServiceClient::new(self.local(caller, None))
+    }
+
     /// The fleet, on behalf of somebody.
     pub(crate) fn fleet(&self, caller: &Caller) -> FleetServiceClient<Local> {
         FleetServiceClient::new(self.local(caller, None))
@@ -345,6 +366,17 @@ fn host_of(headers: &HeaderMap, path: &str) -> Result<Option<HostName>, Fault> {
     };
     let host = host.to_str().map_err(|_| Fault::invalid("the host's name is not ASCII"))?;
     Ok(Some(HostName::try_from(host)?))
+}
+
+/// What a change of several files is about: `sites-available/cigar`, `nginx.conf and 2 more`.
+fn paths(params: &serde_json::Value) -> String {
+    let changes = params.get("changes").and_then(|c| c.as_array());
+    let mut paths = changes.into_iter().flatten().filter_map(|c| c.get("path")?.as_str());
+    let first = paths.next().unwrap_or_default();
+    match paths.count() {
+        0 => first.to_owned(),
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// The one message of a unary request: five bytes of prefix, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message").

@@ -28,6 +28,7 @@ use crate::{
     fleet::Fleet,
     gate::Gate,
     jobs::{self, Jobs},
+    nginx,
     pki::Authority,
     seal::Sealer,
     state::{Core, Reach, State},
@@ -56,6 +57,7 @@ pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let tls = RustlsConfig::from_config(state.core.pki.web_server()?);
     tokio::spawn(directory::follow(state.core.clone()));
     jobs::start(&state);
+    tokio::spawn(nginx::follow(state.core.clone()));
     tokio::spawn(renew_own(state.core.clone(), tls.clone()));
     let handle = Handle::new();
     let serving_web = tokio::spawn(serve_web(web, tls, handle.clone(), api::router(state.clone())));
@@ -103,6 +105,7 @@ async fn assemble(database: &str, options: &Serve, stop: CancellationToken) -> a
         db,
         pki,
         auth,
+        nginx: Default::default(),
         reach,
         database_up: AtomicBool::new(true),
         stop,

@@ -8,7 +8,7 @@ use std::sync::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Auth, fleet::Fleet, gate::Gate, jobs::Jobs, pki::Authority};
+use crate::{auth::Auth, fleet::Fleet, gate::Gate, jobs::Jobs, nginx::Pictures, pki::Authority};
 
 /// Where the controller is reached.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) auth: Arc<Auth>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) jobs: Jobs,
+    /// nginx of each host, as it was last seen.
+    pub(crate) nginx: Pictures,
     pub(crate) reach: Reach,
     pub(crate) database_up: AtomicBool,
     /// Cancelled when the controller stops: open streams end.

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use tonic::{Code, Status};
 
-pub use crate::contract::hms::{Fault, FaultKind, UnitFailure};
+pub use crate::contract::hms::{ConfigProblem, Fault, FaultKind, UnitFailure};
 
 const TYPE_URL: &str = "type.googleapis.com/hms.Fault";
 

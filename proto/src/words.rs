@@ -26,3 +26,4 @@ words!(fault_kind, crate::fault::FaultKind, "FAULT_KIND_");
 words!(parameter_kind, crate::host::v1::ParameterKind, "PARAMETER_KIND_");
 words!(run_as, crate::host::v1::RunAs, "RUN_AS_");
 words!(job_state, crate::host::v1::JobState, "JOB_STATE_");
+words!(nginx_file_kind, crate::host::v1::NginxFileKind, "NGINX_FILE_KIND_");

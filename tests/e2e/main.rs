@@ -4,13 +4,16 @@
 
 mod access;
 mod browser;
+mod browser_configs;
 mod browser_scripts;
 mod faults;
 mod hmsctl_jobs;
+mod hmsctl_nginx;
 mod input;
 mod jobs;
 mod journal;
 mod logs;
+mod nginx;
 mod restart;
 mod runs;
 mod sandbox;

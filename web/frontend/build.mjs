@@ -50,7 +50,14 @@ const iconPlugin = {
 };
 const result = await build({
   absWorkingDir: here,
-  entryPoints: { app: "src/app.ts", theme: "src/theme.ts", "app-css": "styles/app.css", icon: "icons/icon.svg" },
+  entryPoints: {
+    app: "src/app.ts",
+    theme: "src/theme.ts",
+    configs: "src/configs.ts",
+    "app-css": "styles/app.css",
+    "configs-css": "styles/configs.css",
+    icon: "icons/icon.svg",
+  },
   bundle: true,
   minify: true,
   format: "iife",
@@ -70,7 +77,7 @@ const rows = [];
 for (const file of Object.keys(result.metafile.outputs)) {
   const path = basename(file);
   const bytes = readFileSync(join(here, file));
-  const name = path.replace(/-[A-Z0-9]{8}(?=\.)/, "").replace("app-css.css", "app.css");
+  const name = path.replace(/-[A-Z0-9]{8}(?=\.)/, "").replace("-css.css", ".css");
   const zipped = gzipSync(bytes, { level: 9 });
   const keep = zipped.length < bytes.length * 0.95;
   if (keep) writeFileSync(join(assets, `${path}.gz`), zipped);

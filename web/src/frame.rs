@@ -50,6 +50,8 @@ pub enum Place {
     Dashboard,
     /// `/logs`
     Logs,
+    /// `/configs`
+    Configs,
     /// `/scripts`, `/runs` and `/schedules`
     Scripts,
     /// `/hosts`
@@ -78,12 +80,13 @@ pub struct RailEntry {
 }
 
 /// The pages there are, in order.
-pub fn rail() -> [RailEntry; 6] {
+pub fn rail() -> [RailEntry; 7] {
     let entry = |place, href, name, icon, key| RailEntry { place, href, name, icon, key };
     [
         entry(Place::Dashboard, "/", "Dashboard", "dashboard", "d"),
         entry(Place::Logs, "/logs", "Logs", "logs", "l"),
-        entry(Place::Scripts, "/scripts", "Scripts", "scripts", "c"),
+        entry(Place::Configs, "/configs", "Configs", "configs", "c"),
+        entry(Place::Scripts, "/scripts", "Scripts", "scripts", "r"),
         entry(Place::Hosts, "/hosts", "Hosts", "hosts", "h"),
         entry(Place::Audit, "/audit", "Audit", "audit", "a"),
         entry(Place::Settings, "/settings", "Settings", "settings", "s"),
@@ -195,6 +198,16 @@ impl PaletteEntry {
         entries
     }
 
+    /// What the palette offers for one nginx file of a host: `cigar config`.
+    pub fn config(host: &str, path: &str) -> Self {
+        let name = path.strip_prefix("sites-available/").unwrap_or(path);
+        Self::Go {
+            kind: "config".into(),
+            name: format!("{name} on {host}"),
+            href: crate::parts::config_href(host, path),
+        }
+    }
+
     /// What the palette offers for one host.
     pub fn host(name: &str) -> Self {
         Self::Go {
@@ -228,7 +241,7 @@ pub struct Frame {
 
 impl Frame {
     /// The rail.
-    pub fn rail(&self) -> [RailEntry; 6] {
+    pub fn rail(&self) -> [RailEntry; 7] {
         rail()
     }
 
@@ -245,6 +258,7 @@ impl Frame {
         }
         palette.extend(["asterra", "borealis"].map(PaletteEntry::host));
         palette.push(PaletteEntry::script("parse_logs", "Parse logs for errors"));
+        palette.push(PaletteEntry::config("asterra", "sites-available/cigar"));
         Self {
             view: View { role: Role::Admin, now_us: SAMPLE_NOW_US },
             place,

@@ -37,6 +37,12 @@
 //! | `POST /runs/{id}/cancel` | `job` (or all of them) | [`parts::RunCard`] |
 //! | `GET /jobs/{id}/output` | | never one: text |
 //! | `POST /schedules/{id}/{pause,remove}` | `paused` | [`parts::ScheduleList`] |
+//! | `GET /configs` | `host route` | never one |
+//! | `POST /configs/{host}` | `do` (`reload`, `confirm`, `revert`, `adopt`, `put-back`) `id path` | [`parts::ConfigResult`], [`parts::ConfigPending`], [`parts::ConfigList`] |
+//! | `GET /configs/{host}/new` | `name template` | never one |
+//! | `GET /configs/{host}/{path}` | `template version` | with `Accept: application/json`: hash and content |
+//! | `POST /configs/{host}/{path}` | `do` (`test`, `apply`, `merge`, `enable`, `disable`, `delete`, `quarantine`, `unquarantine`) `content expected reason confirm_s accept enable` | as for the host; with `Accept: application/json`: [`parts::ConfigAnswer`] |
+//! | `GET /config-versions/{id}` | | never one |
 //! | `GET /audit` | `actor host result method since until before` | never one |
 //! | `POST /settings/sessions/{id}/revoke` | | [`parts::SessionList`] |
 //! | `GET /static/…` | | [`assets::get`] |
@@ -55,6 +61,11 @@ pub mod text;
 pub use askama::Template;
 pub use events::{Event, Fragment};
 pub use frame::{Frame, Role, View};
+
+/// The policy of a page with the editor, which makes its styles itself: they carry this nonce, and nothing else may.
+pub fn csp_with_nonce(nonce: &str) -> String {
+    CSP.replace("style-src 'self'", &format!("style-src 'self' 'nonce-{nonce}'"))
+}
 
 /// The policy that every page is made for; to be sent with every response.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \

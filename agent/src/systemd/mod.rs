@@ -8,7 +8,8 @@ mod settle;
 pub(crate) mod transient;
 mod unit;
 mod watch;
+pub(crate) mod work;
 
-pub(crate) use bus::{Bus, Session};
+pub(crate) use bus::{Bus, Session, fault_of};
 pub(crate) use service::Units;
-pub(crate) use unit::{accounting, path_of_name};
+pub(crate) use unit::{accounting, path_of_name, read_if_there as read_unit};

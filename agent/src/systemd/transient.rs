@@ -26,7 +26,7 @@ pub(crate) async fn start(session: &Session, unit: &str, properties: Properties)
     let (name, mode) = (unit.to_owned(), "fail".to_owned());
     let job = session.manager.start_transient_unit(name, mode, properties, Vec::new()).await;
     let job = job.map_err(|error| refused(fault_of(&error, unit)))?;
-    finish(&mut signals, &job, START).await.map(|result| result == "done")
+    job_ended(&mut signals, &job, START).await.map(|result| result == "done")
 }
 
 /// Says what may be behind it when systemd does not take a unit.
@@ -42,7 +42,7 @@ fn refused(fault: Fault) -> Fault {
 pub(crate) async fn stop(session: &Session, unit: &str) -> Result<(), Fault> {
     let mut signals = session.signals();
     match session.manager.stop_unit(unit.to_owned(), "replace".to_owned()).await {
-        Ok(job) => finish(&mut signals, &job, STOP).await.map(drop),
+        Ok(job) => job_ended(&mut signals, &job, STOP).await.map(drop),
         Err(error) => match fault_of(&error, unit) {
             fault if fault.kind() == FaultKind::NotFound => Ok(()),
             fault => Err(fault),
@@ -50,7 +50,8 @@ pub(crate) async fn stop(session: &Session, unit: &str) -> Result<(), Fault> {
     }
 }
 
-async fn finish(
+/// How a job of systemd ended, if it does within this time.
+pub(crate) async fn job_ended(
     signals: &mut broadcast::Receiver<Signal>,
     job: &OwnedObjectPath,
     limit: Duration,

@@ -12,6 +12,7 @@ mod label;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
+pub(crate) mod nginx;
 pub(crate) mod schedules;
 pub(crate) mod scripts;
 pub(crate) mod sessions;

@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) use scripts::{labels, parameters, runs, schedules, scripts, signed_labels};
 
-const BUDGET: Duration = Duration::from_secs(1);
+pub(crate) const BUDGET: Duration = Duration::from_secs(1);
 
 /// Names of contexts.
 pub(crate) fn contexts(typed: &OsStr) -> Vec<CompletionCandidate> {
@@ -66,7 +66,7 @@ pub(crate) fn units(typed: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The value of an option in a command line that is still being typed.
-fn option_of<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
+pub(crate) fn option_of<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     words.iter().enumerate().find_map(|(i, word)| match word.strip_prefix(name)? {
         "" => words.get(i + 1).map(String::as_str),
         rest => rest.strip_prefix('='),
@@ -87,16 +87,16 @@ fn open_any() -> Result<(Context, Connection)> {
     Ok((context, link))
 }
 
-fn open() -> Result<(Context, Connection)> {
+pub(crate) fn open() -> Result<(Context, Connection)> {
     let words = words();
     let context = Store::open()?.context(option_of(&words, "--context"))?;
     let link = Connection::to_controller(&context, Some(BUDGET))?;
     Ok((context, link))
 }
 
-type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
-fn within_budget(look: impl Future<Output = Result<Pairs>>) -> Pairs {
+pub(crate) fn within_budget(look: impl Future<Output = Result<Pairs>>) -> Pairs {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let found = runtime.ok().and_then(|runtime| {
         let found = runtime.block_on(async { tokio::time::timeout(BUDGET, look).await });
@@ -106,7 +106,10 @@ fn within_budget(look: impl Future<Output = Result<Pairs>>) -> Pairs {
     found.unwrap_or_default()
 }
 
-fn matching(typed: &OsStr, found: impl IntoIterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
+pub(crate) fn matching(
+    typed: &OsStr,
+    found: impl IntoIterator<Item = (String, String)>,
+) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let fits = found.into_iter().filter(|(name, _)| name.starts_with(&*typed));
     fits.map(|(name, help)| CompletionCandidate::new(name).help(Some(help.into()))).collect()

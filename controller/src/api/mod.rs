@@ -1,22 +1,31 @@
 //! The faces of the controller: gRPC, REST and pages.
 
+mod configs;
 pub(crate) mod door;
 pub(crate) mod grpc;
 mod pages;
 mod rest;
 
-use axum::{Router, extract::State as Shared, http::HeaderValue, routing::get};
-use http::{HeaderName, StatusCode, header};
-use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer, csrf::CsrfLayer, limit::RequestBodyLimitLayer,
-    set_header::SetResponseHeaderLayer,
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Request, State as Shared},
+    http::HeaderValue,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
 };
+use http::{HeaderName, StatusCode, header};
+use http_body_util::Limited;
+use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 use crate::state::State;
 
 /// The largest form or JSON document.
 const LARGEST: usize = 64 * 1024;
+/// The same where configuration files travel: 1 MiB of text, percent-encoded where it is a form.
+const LARGEST_CONFIG: usize = 4 << 20;
 
 /// The HTTPS port: pages, REST, and the two gRPC methods by which certificates are had.
 pub(crate) fn router(state: State) -> Router {
@@ -29,12 +38,26 @@ pub(crate) fn router(state: State) -> Router {
         .fallback(async || pages::nothing_here())
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .with_state(state)
-        .layer(RequestBodyLimitLayer::new(LARGEST))
+        // Ours are the only limits.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(limit))
         // A browser says where a request comes from; one from another site is refused before anything else is looked at.
         .layer(CsrfLayer::new())
         .merge(joining)
         .layer(headers())
         .layer(CatchPanicLayer::new())
+}
+
+/// Refuses a body that is too large: at once where its length is told, else when it is read so far.
+async fn limit(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let configs = path.starts_with("/configs/") || path.starts_with("/api/configs/");
+    let most = if configs { LARGEST_CONFIG } else { LARGEST };
+    let told = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if told.is_some_and(|length: usize| length > most) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    next.run(request.map(|body| Body::new(Limited::new(body, most)))).await
 }
 
 /// Ready means that the database answers: without it nobody can log in and nothing can be changed.
@@ -63,7 +86,11 @@ fn headers() -> impl tower::Layer<
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
     ServiceBuilder::new()
-        .layer(set(header::CONTENT_SECURITY_POLICY, hms_web::CSP))
+        // The page of the editor has a stricter one of its own: with a nonce for its styles.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(hms_web::CSP),
+        ))
         .layer(set(header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::X_FRAME_OPTIONS, "DENY"))

@@ -39,6 +39,7 @@ async fn port(pool: &PgPool) -> anyhow::Result<Router> {
         jobs: Jobs::default(),
         db: pool.clone(),
         pki,
+        nginx: Default::default(),
         reach: Reach { name: "localhost".into(), web_port: 8443, grpc_port: 9443 },
         database_up: AtomicBool::new(true),
         stop: CancellationToken::new(),

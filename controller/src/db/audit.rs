@@ -14,6 +14,8 @@ use crate::auth::Source;
 /// Longer parameters are cut: a record is for reading.
 const PARAMS_MAX: usize = 16 * 1024;
 const TEXT_MAX: usize = 2 * 1024;
+/// A text longer than this is left out of parameters that are too long.
+const LONG: usize = 500;
 
 /// What is about to be done.
 #[derive(Debug, Clone)]
@@ -165,9 +167,22 @@ pub(super) fn text(value: &str) -> String {
 fn params(value: &Value) -> Value {
     let clean = without_nul(value);
     let length = clean.to_string().len();
-    match length <= PARAMS_MAX {
-        true => clean,
-        false => serde_json::json!({ "left_out": format!("{length} bytes of parameters") }),
+    if length <= PARAMS_MAX {
+        return clean;
+    }
+    // The names of many or large things say more than nothing at all.
+    match without_long(&clean) {
+        short if short.to_string().len() <= PARAMS_MAX => short,
+        _ => serde_json::json!({ "left_out": format!("{length} bytes of parameters") }),
+    }
+}
+
+fn without_long(value: &Value) -> Value {
+    match value {
+        Value::String(s) if s.len() > LONG => format!("[{} bytes]", s.len()).into(),
+        Value::Array(items) => items.iter().map(without_long).collect(),
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), without_long(v))).collect(),
+        other => other.clone(),
     }
 }
 

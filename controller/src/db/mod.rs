@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod hosts;
 pub(crate) mod jobs;
 pub(crate) mod join_tokens;
+pub(crate) mod nginx;
 pub(crate) mod output;
 pub(crate) mod refresh;
 pub(crate) mod runs;

@@ -153,7 +153,7 @@ async fn open_metrics(host: &Host, units: &[UnitName]) -> Result<Streaming<Metri
     .into_inner())
 }
 
-/// The controller itself looks, with the least role that may.
+/// A request of the controller itself, which looks with the least role that may.
 pub(crate) fn as_controller<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let metadata = request.metadata_mut();
@@ -163,7 +163,8 @@ pub(crate) fn as_controller<T>(message: T) -> Request<T> {
     request
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+/// An agent that does not begin to answer in time is unreachable.
+pub(crate) async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| {
         Err(Fault::new(FaultKind::Unreachable, "the agent did not answer within 8 s").into())
     })

@@ -26,7 +26,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::{db, pki};
-pub(crate) use link::as_controller;
+pub(crate) use link::{as_controller, in_time};
 pub(crate) use picture::{LinkState, Picture, Point, now_usec};
 
 /// Something in the picture changed. Receivers that lag redraw everything.
@@ -38,6 +38,8 @@ pub(crate) enum Change {
     Unit(Uuid, String),
     /// Which hosts or apps there are.
     Directory,
+    /// What is known of nginx on this host.
+    Configs(Uuid),
     /// Something was added to the audit.
     Activity,
 }

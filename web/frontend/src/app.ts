@@ -1,5 +1,6 @@
 // What makes the pages live. Each of them works without this, too.
 import { startActions } from "./actions";
+import { startCountdown } from "./countdown";
 import { startDialogs } from "./dialogs";
 import { startStream } from "./live";
 import { startLogs } from "./logs";
@@ -18,3 +19,4 @@ startOutput();
 startScripts();
 startStream();
 startRetry();
+startCountdown();

@@ -1,6 +1,9 @@
 //! The pages, one file each.
 
 mod audit;
+mod config;
+mod config_version;
+mod configs;
 mod dashboard;
 mod hosts;
 mod login;
@@ -17,6 +20,9 @@ mod settings;
 mod tests;
 
 pub use audit::{AuditPage, AuditQuery};
+pub use config::ConfigPage;
+pub use config_version::ConfigVersionPage;
+pub use configs::ConfigsPage;
 pub use dashboard::DashboardPage;
 pub use hosts::HostsPage;
 pub use login::{LoginPage, LoginProblem};

@@ -1,8 +1,9 @@
 //! Every page in every state that is worth looking at: what the tests walk and the gallery shows.
 
 use super::{
-    AuditPage, DashboardPage, HostsPage, LoginPage, LoginProblem, LogsPage, ProblemKind, ProblemPage,
-    RunPage, RunsPage, SchedulesPage, ScriptPage, ScriptsPage, SettingsPage,
+    AuditPage, ConfigPage, ConfigVersionPage, ConfigsPage, DashboardPage, HostsPage, LoginPage, LoginProblem,
+    LogsPage, ProblemKind, ProblemPage, RunPage, RunsPage, SchedulesPage, ScriptPage, ScriptsPage,
+    SettingsPage,
 };
 use crate::events::html;
 
@@ -51,6 +52,24 @@ pub fn samples() -> Vec<(&'static str, String)> {
         ("hosts-refused", html(&HostsPage::sample_refused())),
         ("hosts-empty", html(&HostsPage::sample_empty())),
         ("hosts-viewer", html(&HostsPage::sample_viewer())),
+        ("configs", html(&ConfigsPage::sample())),
+        ("configs-troubled", html(&ConfigsPage::sample_troubled())),
+        ("configs-route", html(&ConfigsPage::sample_route())),
+        ("configs-viewer", html(&ConfigsPage::sample_viewer())),
+        ("configs-unreachable", html(&ConfigsPage::sample_unreachable())),
+        ("configs-absent", html(&ConfigsPage::sample_absent())),
+        ("configs-empty", html(&ConfigsPage::sample_empty())),
+        ("configs-hostile", html(&ConfigsPage::sample_hostile())),
+        ("config", html(&ConfigPage::sample())),
+        ("config-tested", html(&ConfigPage::sample_tested())),
+        ("config-applied", html(&ConfigPage::sample_applied())),
+        ("config-failed", html(&ConfigPage::sample_failed())),
+        ("config-conflict", html(&ConfigPage::sample_conflict())),
+        ("config-new", html(&ConfigPage::sample_new())),
+        ("config-viewer", html(&ConfigPage::sample_viewer())),
+        ("config-locked", html(&ConfigPage::sample_locked())),
+        ("config-hostile", html(&ConfigPage::sample_hostile())),
+        ("config-version", html(&ConfigVersionPage::sample())),
         ("audit", html(&AuditPage::sample())),
         ("audit-empty", html(&AuditPage::sample_empty())),
         ("settings", html(&SettingsPage::sample())),

@@ -105,6 +105,14 @@ fn viewers_are_offered_no_actions() {
         for action in ["action=\"/scripts/", "/cancel\"", "action=\"/schedules"] {
             assert!(!html.contains(action), "{name} offers {action}");
         }
+        let changes = [
+            " value=\"apply\"",
+            " value=\"enable\"",
+            " value=\"confirm\"",
+            " value=\"adopt\"",
+            " value=\"reload\"",
+        ];
+        assert!(!changes.iter().any(|verb| html.contains(verb)), "{name} offers a change of nginx");
     }
 }
 

@@ -129,6 +129,11 @@ impl Activity {
             ("ScriptService", "Sync") => "sync the scripts",
             ("ScriptService", "Install") => "deliver the scripts",
             ("FleetService", "LabelHost") => "label",
+            ("NginxService", "Apply") => "change nginx:",
+            ("NginxService", "Confirm") => "keep nginx change",
+            ("NginxService", "Revert") => "put back nginx change",
+            ("NginxService", "Reload") => "reload nginx",
+            ("NginxHistoryService", "Adopt") => "adopt nginx edits",
             _ => return None,
         })
     }
@@ -250,6 +255,7 @@ mod tests {
         };
         assert_eq!(about("01a21013-2528-73c0-9307-091638ec706f"), "01a21013-2528");
         assert_eq!(about("puma-cigar.service"), "puma-cigar.service");
+        assert_eq!(act("/hms.host.v1.NginxService/Reload").verb(), "reload nginx");
     }
 
     #[test]

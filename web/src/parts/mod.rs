@@ -4,6 +4,11 @@ mod activity;
 mod ansi;
 mod app_row;
 mod attention;
+mod config;
+mod config_list;
+mod config_result;
+pub(crate) mod config_samples;
+mod config_templates;
 mod host_card;
 mod host_list;
 mod job_state;
@@ -24,6 +29,16 @@ pub use activity::{Activity, ActivityList, OutcomeKind};
 pub use ansi::{OutputRow, Span, Style, Terminal};
 pub use app_row::{AppRow, AppState};
 pub use attention::{Attention, AttentionItem};
+pub use config::{
+    ConfigDrift, ConfigFile, ConfigOutcome, ConfigPending, ConfigProblem, ConfigRoute, ConfigVersion,
+    DiffLine, RoutePlace, config_href, host_href,
+};
+pub use config_list::{ConfigHost, ConfigList};
+pub use config_result::{
+    Accept, ConfigAnswer, ConfigConflict, ConfigProbe, ConfigResult, ConfigStep, history_fragment,
+    problems_html,
+};
+pub use config_templates::{SITE_TEMPLATES, SiteTemplate};
 pub use host_card::{Disk, HostCard, HostState};
 pub use host_list::{AddHost, HostList, HostRow, JoinToken};
 pub use job_state::JobState;

@@ -6,6 +6,7 @@ mod enrollment;
 pub(crate) mod fleet;
 mod job_streams;
 mod jobs;
+mod nginx;
 mod schedules;
 mod scripts;
 mod session;
@@ -18,7 +19,8 @@ use hms_proto::{
     controller::v1::{
         app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
         fleet_service_server::FleetServiceServer, job_service_server::JobServiceServer,
-        script_service_server::ScriptServiceServer, session_service_server::SessionServiceServer,
+        nginx_history_service_server::NginxHistoryServiceServer, script_service_server::ScriptServiceServer,
+        session_service_server::SessionServiceServer,
     },
     fault::{Fault, FaultKind},
     identity::Kind,
@@ -47,6 +49,7 @@ pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
         .merge(mount(SessionServiceServer::new(session::Sessions(core.clone()))))
         .merge(mount(ScriptServiceServer::new(scripts::Scripts(core.clone()))))
         .merge(mount(JobServiceServer::new(jobs::Jobs(core.clone()))))
+        .merge(mount(NginxHistoryServiceServer::new(nginx::History(core.clone()))))
         .merge(mount(health_service))
         .merge(mount(reflection)))
 }

@@ -11,7 +11,7 @@ use hms_web::{
 };
 use serde::Deserialize;
 
-use super::{frame, page, session::Session, view};
+use super::{configs, frame, page, session::Session, view};
 use crate::{api::grpc, db, fleet::Fleet, state::State};
 
 #[derive(Deserialize, Default)]
@@ -53,8 +53,11 @@ pub(super) async fn of(state: &State) -> DashboardPage {
     let fleet = &state.fleet;
     let warnings = db::warnings::list(&state.db, "").await.unwrap_or_default();
     let scripts = db::scripts::list(&state.db).await.unwrap_or_default();
+    let mut attention = view::attention(fleet, &warnings);
+    attention.items.extend(configs::attention(state));
+    attention.items.sort_by_key(|item| item.tone != Tone::Bad);
     DashboardPage {
-        attention: view::attention(fleet, &warnings),
+        attention,
         apps: apps(fleet),
         hosts: hosts(fleet),
         checks: scripts.into_iter().filter(|s| s.check).map(|s| (s.name, s.title)).collect(),

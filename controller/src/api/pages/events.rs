@@ -19,13 +19,13 @@ use hms_proto::fault::Fault;
 use hms_web::{
     Event, Fragment,
     events::BEAT_SECONDS,
-    parts::{Activity, ActivityList, LogItem},
+    parts::{Activity, ActivityList, ConfigList, ConfigPending, LogItem},
 };
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{dashboard, hosts, logs, run_events, session::Session, view};
+use super::{configs, dashboard, hosts, logs, run_events, session::Session, view};
 use crate::{
     db,
     fleet::{Change, now_usec},
@@ -45,6 +45,9 @@ pub(super) struct Asked {
     id: String,
     #[serde(default)]
     job: String,
+    /// Whose configs, where those are looked at.
+    #[serde(default)]
+    host: String,
     #[serde(flatten)]
     logs: logs::Asked,
 }
@@ -61,6 +64,8 @@ pub(super) async fn stream(
     let events: Events = match asked.view.as_str() {
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
         "hosts" => hosts_events(state.clone(), &session).boxed(),
+        "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
+        "config" => config_events(state.clone(), &session, asked.host, false).boxed(),
         "logs" => log_events(&state, &session, &headers, asked.logs).await,
         "run" => {
             let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
@@ -235,6 +240,36 @@ fn hosts_events(state: State, session: &Session) -> impl Stream<Item = Event> + 
 pub(super) fn last_event_id(headers: &HeaderMap) -> Option<String> {
     let last = headers.get("last-event-id")?.to_str().ok()?;
     (!last.is_empty()).then(|| last.to_owned())
+}
+
+/// nginx of a host: what waits to be confirmed and, beside the list, all the rest.
+fn config_events(
+    state: State,
+    session: &Session,
+    host: String,
+    with_list: bool,
+) -> impl Stream<Item = Event> + use<> {
+    let caller = session.caller.clone();
+    async_stream::stream! {
+        let mut changes = state.fleet.changes();
+        let mut pending = configs::pending(&state, &host);
+        let mut list = configs::list(&state, &host);
+        yield Event::fragment(&ConfigPending::fragment(&pending, super::view(&caller)));
+        while next(&mut changes).await.is_some() {
+            let now = configs::pending(&state, &host);
+            if now != pending {
+                yield Event::fragment(&ConfigPending::fragment(&now, super::view(&caller)));
+                pending = now;
+            }
+            let now = configs::list(&state, &host);
+            // When it was looked at is no news.
+            if with_list && (ConfigList { seen_us: list.seen_us, ..now.clone() }) != list {
+                let shown = configs::full_list(&state, &caller, &host).await;
+                yield Event::fragment(&shown.fragment(super::view(&caller)));
+                list = now;
+            }
+        }
+    }
 }
 
 async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut asked: logs::Asked) -> Events {

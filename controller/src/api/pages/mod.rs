@@ -3,6 +3,7 @@
 mod apps;
 mod asked;
 mod audit;
+mod configs;
 mod dashboard;
 mod events;
 mod hosts;
@@ -37,12 +38,17 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 26] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 31] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
         ("/logs", get(logs::show)),
         ("/apps/{key}/{verb}", post(apps::act)),
+        ("/configs", get(configs::show)),
+        ("/configs/{host}", post(configs::act)),
+        ("/configs/{host}/new", get(configs::new)),
+        ("/configs/{host}/{*path}", get(configs::open).post(configs::change)),
+        ("/config-versions/{id}", get(configs::version)),
         ("/hosts", get(hosts::show).post(hosts::add)),
         ("/hosts/{name}/token", post(hosts::token)),
         ("/hosts/{name}/remove", post(hosts::remove)),
@@ -101,6 +107,7 @@ async fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Fra
     for app in state.fleet.apps().iter() {
         palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
     }
+    palette.extend(configs::palette(state));
     palette.extend(state.fleet.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
     // Without the database the palette has what the fleet knows.
     let scripts = crate::db::scripts::list(&state.db).await.unwrap_or_default();

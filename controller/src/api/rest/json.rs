@@ -24,7 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             return Err(Fault::invalid("the body must be `application/json`").into());
         }
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|_| Fault::invalid("the body is larger than 64 KiB, or broke off"))?;
+        let bytes = bytes.map_err(|_| Fault::invalid("the body is too large, or broke off"))?;
         Ok(Self(read(&bytes)?))
     }
 }

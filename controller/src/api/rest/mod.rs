@@ -3,6 +3,7 @@
 mod apps;
 mod auth;
 mod bearer;
+mod configs;
 mod jobs;
 mod json;
 mod logs;
@@ -27,7 +28,8 @@ use problem::Problem;
     info(title = "HMS", description = "Apps, logs, scripts and runs of one installation. Get a token with `POST /api/auth/login`."),
     modifiers(&Bearer),
     tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs"),
-        (name = "scripts", description = "Troubleshooting scripts"), (name = "runs", description = "What runs and ran"), (name = "schedules", description = "What runs by itself")),
+        (name = "scripts", description = "Troubleshooting scripts"), (name = "runs", description = "What runs and ran"), (name = "schedules", description = "What runs by itself"),
+        (name = "configs", description = "nginx configurations")),
 )]
 struct Document;
 
@@ -76,6 +78,18 @@ pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
         .routes(routes!(schedules::remove))
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
+        .routes(routes!(configs::list))
+        .routes(routes!(configs::get, configs::put))
+        .routes(routes!(configs::versions))
+        .routes(routes!(configs::restore))
+        .routes(routes!(configs::test))
+        .routes(routes!(configs::apply))
+        .routes(routes!(configs::confirm))
+        .routes(routes!(configs::revert))
+        .routes(routes!(configs::reload))
+        .routes(routes!(configs::route))
+        .routes(routes!(configs::drift))
+        .routes(routes!(configs::adopt))
         .split_for_parts()
 }
 

@@ -5,13 +5,13 @@ use axum::{
     extract::rejection::{PathRejection, QueryRejection},
     response::{IntoResponse, Response},
 };
-use hms_proto::fault::{Fault, FaultKind, UnitFailure};
+use hms_proto::fault::{ConfigProblem, Fault, FaultKind, UnitFailure};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::auth::Caller;
+use crate::{api::configs::Clash, auth::Caller};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -33,6 +33,12 @@ pub(super) struct Details {
     /// What a unit left behind when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<UnitFailure>,
+    /// What is wrong with a configuration, by file and line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<ConfigProblem>,
+    /// What the caller needs to bring two changes of one file together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clash: Option<Box<Clash>>,
 }
 
 /// A fault on its way to a REST client.
@@ -40,9 +46,15 @@ pub(super) struct Details {
 pub(super) struct Problem {
     fault: Fault,
     request_id: Uuid,
+    clash: Option<Box<Clash>>,
 }
 
 impl Problem {
+    /// With both sides of a conflict.
+    pub(super) fn with_clash(self, clash: Option<Box<Clash>>) -> Self {
+        Self { clash, ..self }
+    }
+
     /// Of a call whose caller is known: under the id that the call has.
     pub(super) fn of<F: Into<Self>>(caller: &Caller) -> impl Fn(F) -> Self + use<F> {
         let request_id = caller.request_id;
@@ -52,7 +64,7 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self { fault, request_id: Uuid::now_v7() }
+        Self { fault, request_id: Uuid::now_v7(), clash: None }
     }
 }
 
@@ -83,7 +95,7 @@ impl IntoResponse for Problem {
 
 /// The problem as an answer with this status.
 pub(super) fn with_status(status: StatusCode, problem: Problem) -> Response {
-    let Problem { fault, request_id } = problem;
+    let Problem { fault, request_id, clash } = problem;
     let details = Details {
         r#type: format!(
             "urn:hms:problem:{}",
@@ -95,6 +107,8 @@ pub(super) fn with_status(status: StatusCode, problem: Problem) -> Response {
         hint: fault.next().to_owned(),
         request_id,
         unit: fault.unit.clone(),
+        problems: fault.problems.clone(),
+        clash,
     };
     let mut response = (status, Json(details)).into_response();
     let headers = response.headers_mut();
