@@ -78,7 +78,8 @@ async fn member(
 ) -> Result<(), Fault> {
     let tls = Arc::new(ArcSwap::from_pointee(tls_of(&own)?));
     let end = stop.child_token();
-    let mut serving = tokio::spawn(server::serve(listener, tls.clone(), spool.clone(), state.to_owned(), end.clone()));
+    let mut serving =
+        tokio::spawn(server::serve(listener, tls.clone(), spool.clone(), state.to_owned(), end.clone()));
     loop {
         tokio::select! {
             ended = &mut serving => return served(ended),

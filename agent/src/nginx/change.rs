@@ -33,11 +33,16 @@ pub(crate) fn candidate(live: &Folder, changes: &[NginxChange]) -> Result<Folder
     let mut folder = live.clone();
     for change in changes {
         let path = ConfigPath::try_from(change.path.as_str())?;
-        let action = change.action.as_ref().ok_or_else(|| Fault::invalid(format!("the change of `{path}` says not what to do")))?;
+        let action = change
+            .action
+            .as_ref()
+            .ok_or_else(|| Fault::invalid(format!("the change of `{path}` says not what to do")))?;
         match action {
             Action::Content(content) => write(live, &mut folder, &path, content, &change.expected_sha256)?,
             Action::Delete(true) => delete(live, &mut folder, &path, &change.expected_sha256)?,
-            Action::Delete(false) => return Err(Fault::invalid(format!("the change of `{path}` says not what to do"))),
+            Action::Delete(false) => {
+                return Err(Fault::invalid(format!("the change of `{path}` says not what to do")));
+            }
             Action::Enable(enabled) => enable(&mut folder, &path, *enabled)?,
             Action::Quarantine(aside) => quarantine(&mut folder, &path, *aside)?,
         }
@@ -55,7 +60,11 @@ pub(crate) fn edits(live: &Folder, candidate: &Folder) -> Vec<Edit> {
         .into_iter()
         .map(|path| (path, live.entries.get(path), candidate.entries.get(path)))
         .filter(|(_, before, after)| !same(*before, *after))
-        .map(|(path, before, after)| Edit { path: path.clone(), before: before.cloned(), after: after.cloned() })
+        .map(|(path, before, after)| Edit {
+            path: path.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+        })
         .collect();
     edits.sort_by_key(|edit| match (&edit.after, &edit.before) {
         (Some(Entry { node: Node::File(_), .. }), _) => 0,
@@ -66,7 +75,13 @@ pub(crate) fn edits(live: &Folder, candidate: &Folder) -> Vec<Edit> {
     edits
 }
 
-fn write(live: &Folder, folder: &mut Folder, path: &ConfigPath, content: &str, expected: &str) -> Result<(), Fault> {
+fn write(
+    live: &Folder,
+    folder: &mut Folder,
+    path: &ConfigPath,
+    content: &str,
+    expected: &str,
+) -> Result<(), Fault> {
     if content.len() as u64 > FILE_MAX || content.contains('\0') {
         return Err(Fault::invalid(format!("`{path}` must be text of at most 1 MiB")));
     }
@@ -77,8 +92,10 @@ fn write(live: &Folder, folder: &mut Folder, path: &ConfigPath, content: &str, e
             entry.mode
         }
         None if path.as_str().starts_with("sites-enabled/") => {
-            return Err(Fault::invalid(format!("`{path}` would be a site without a place in sites-available"))
-                .hint("Write it to sites-available, then enable it."));
+            return Err(Fault::invalid(format!(
+                "`{path}` would be a site without a place in sites-available"
+            ))
+            .hint("Write it to sites-available, then enable it."));
         }
         None => 0o644,
     };
@@ -124,7 +141,8 @@ fn enable(folder: &mut Folder, path: &ConfigPath, enabled: bool) -> Result<(), F
     }
     let link = format!("sites-enabled/{site}");
     if folder.entries.contains_key(&link) {
-        return Err(Fault::new(FaultKind::Conflict, format!("something else is at `{link}` already")).hint("Remove it first."));
+        return Err(Fault::new(FaultKind::Conflict, format!("something else is at `{link}` already"))
+            .hint("Remove it first."));
     }
     folder.entries.insert(link, Entry::link(format!("../sites-available/{site}")));
     Ok(())
@@ -139,7 +157,8 @@ pub(crate) fn quarantine(folder: &mut Folder, path: &ConfigPath, aside: bool) ->
     let entry = folder.entries.get(&from).ok_or_else(|| Fault::not_found("configuration file", &from))?;
     editable(path, entry)?;
     if folder.entries.contains_key(&to) {
-        return Err(Fault::new(FaultKind::Conflict, format!("`{to}` is there already")).hint("Remove one of the two first."));
+        return Err(Fault::new(FaultKind::Conflict, format!("`{to}` is there already"))
+            .hint("Remove one of the two first."));
     }
     if let Some(entry) = folder.entries.remove(&from) {
         folder.entries.insert(to, entry);
@@ -153,8 +172,10 @@ fn places(path: &ConfigPath, aside: bool) -> Result<(String, String), Fault> {
         Some(("conf.d", _)) => format!("{name}{ASIDE}"),
         Some(("sites-enabled", site)) => format!("sites-available/{site}{ASIDE}"),
         _ => {
-            return Err(Fault::invalid(format!("`{path}` cannot be set aside: nginx does not work without it"))
-                .hint("Edit it, or restore an earlier version."));
+            return Err(Fault::invalid(format!(
+                "`{path}` cannot be set aside: nginx does not work without it"
+            ))
+            .hint("Edit it, or restore an earlier version."));
         }
     };
     Ok(if aside { (name, hidden) } else { (hidden, name) })
@@ -184,10 +205,15 @@ fn compare(live: &Folder, path: &ConfigPath, expected: &str) -> Result<(), Fault
 pub(crate) fn conflict(live: &Folder, path: &str, should_be_new: bool) -> Fault {
     let message = match live.entries.get(path) {
         Some(_) if should_be_new => format!("`{path}` is there already"),
-        Some(entry) => format!("`{path}` was changed on the host since you read it, by user id {} at {}", entry.uid, super::time_text(entry.modified_usec)),
+        Some(entry) => format!(
+            "`{path}` was changed on the host since you read it, by user id {} at {}",
+            entry.uid,
+            super::time_text(entry.modified_usec)
+        ),
         None => format!("`{path}` is no longer there"),
     };
-    Fault::new(FaultKind::Conflict, message).hint("Read it again, and bring your change together with what is there now.")
+    Fault::new(FaultKind::Conflict, message)
+        .hint("Read it again, and bring your change together with what is there now.")
 }
 
 /// Sets a broken file aside in favour of its last good text; the broken one is kept beside it.
@@ -235,23 +261,37 @@ mod tests {
     #[test]
     fn changes_become_edits_in_an_order_that_never_leaves_a_link_hanging() {
         let x = hash(b"x");
-        assert_eq!(apply(&[change("sites-available/x", Action::Delete(true), &x)]).unwrap(), ["-sites-enabled/x", "-sites-available/x"]);
-        let new = [change("sites-available/y", Action::Content("y".into()), ""), change("sites-available/y", Action::Enable(true), "")];
+        assert_eq!(
+            apply(&[change("sites-available/x", Action::Delete(true), &x)]).unwrap(),
+            ["-sites-enabled/x", "-sites-available/x"]
+        );
+        let new = [
+            change("sites-available/y", Action::Content("y".into()), ""),
+            change("sites-available/y", Action::Enable(true), ""),
+        ];
         assert_eq!(apply(&new).unwrap(), ["+sites-available/y", "+sites-enabled/y"]);
         assert_eq!(apply(&[change("sites-available/x", Action::Enable(true), "")]).unwrap(), [""; 0]);
         let aside = apply(&[change("conf.d/a.conf", Action::Quarantine(true), "")]).unwrap();
         assert_eq!(aside, ["+conf.d/a.conf.quarantined", "-conf.d/a.conf"]);
-        assert_eq!(apply(&[change("sites-available/x", Action::Quarantine(true), "")]).unwrap(), ["-sites-enabled/x"]);
+        assert_eq!(
+            apply(&[change("sites-available/x", Action::Quarantine(true), "")]).unwrap(),
+            ["-sites-enabled/x"]
+        );
     }
 
     /// Security case 43, pitfall P2.
     #[test]
     fn what_changed_meanwhile_is_a_conflict() {
-        for (path, expected) in [("sites-available/x", ""), ("sites-available/x", "00"), ("sites-available/new", "00")] {
+        for (path, expected) in
+            [("sites-available/x", ""), ("sites-available/x", "00"), ("sites-available/new", "00")]
+        {
             let fault = apply(&[change(path, Action::Content("z".into()), expected)]).unwrap_err();
             assert_eq!(fault.kind(), FaultKind::Conflict, "{path}");
         }
-        assert_eq!(apply(&[change("sites-available/x", Action::Delete(true), "00")]).unwrap_err().kind(), FaultKind::Conflict);
+        assert_eq!(
+            apply(&[change("sites-available/x", Action::Delete(true), "00")]).unwrap_err().kind(),
+            FaultKind::Conflict
+        );
     }
 
     #[test]

@@ -18,7 +18,10 @@ fn tree(main: &str, site: &str) -> Folder {
     add("nginx.conf", Entry::file(main));
     add("mime.types", Entry::file("types { text/html html; }"));
     add("fastcgi_params", Entry::file("fastcgi_param QUERY_STRING $query_string;"));
-    add("modules-enabled/50-mod-http-echo.conf", Entry::link("/usr/share/nginx/modules-available/mod-http-echo.conf"));
+    add(
+        "modules-enabled/50-mod-http-echo.conf",
+        Entry::link("/usr/share/nginx/modules-available/mod-http-echo.conf"),
+    );
     add("sites-available/x", Entry::file(site));
     add("sites-enabled/x", Entry::link("../sites-available/x"));
     folder
@@ -108,7 +111,8 @@ const INNER: &[&str] = &[
 ];
 
 /// The same words, written so that a careless reader does not know them again. `HOST` is where they stand.
-const DISGUISES: &[(&str, fn(&str, &str) -> String)] = &[
+type Disguise = fn(&str, &str) -> String;
+const DISGUISES: &[(&str, Disguise)] = &[
     ("plain", |name, args| format!("{name} {args};")),
     ("quoted name", |name, args| format!("\"{name}\" {args};")),
     ("single quotes", |name, args| format!("'{name}' {args};")),
@@ -124,7 +128,10 @@ const DISGUISES: &[(&str, fn(&str, &str) -> String)] = &[
     ("upper case", |name, args| format!("{} {args};", name.to_uppercase())),
     ("escaped name", |name, args| format!("{}\\{} {args};", &name[..1], &name[1..])),
     ("quoted arguments", |name, args| {
-        let args: Vec<String> = args.split(' ').map(|a| if a.contains(['\'', '$']) { a.to_owned() } else { format!("\"{a}\"") }).collect();
+        let args: Vec<String> = args
+            .split(' ')
+            .map(|a| if a.contains(['\'', '$']) { a.to_owned() } else { format!("\"{a}\"") })
+            .collect();
         format!("{name} {};", args.join(" "))
     }),
 ];
@@ -140,7 +147,11 @@ fn hostile_directives_are_refused_in_every_disguise() {
     for line in TOP {
         for (how, text) in disguised(line) {
             // `default_type` does not belong to the top level: take it out, so that only the line itself is refused.
-            let main = MAIN.replacen("user www-data;", &format!("pcre_jit on;\n{}", text.replace("default_type", "timer_resolution")), 1);
+            let main = MAIN.replacen(
+                "user www-data;",
+                &format!("pcre_jit on;\n{}", text.replace("default_type", "timer_resolution")),
+                1,
+            );
             assert!(!errors(&tree(&main, "")).is_empty(), "{how}: {text}");
         }
     }
@@ -174,7 +185,9 @@ fn includes_that_never_end_and_trees_without_measure_are_refused() {
     assert!(errors(&folder).iter().any(|e| e.contains("includes itself")));
     let mut folder = tree(MAIN, "include snippets/0.conf;");
     for n in 0..12 {
-        folder.entries.insert(format!("snippets/{n}.conf"), Entry::file(format!("include snippets/{}.conf;", n + 1)));
+        folder
+            .entries
+            .insert(format!("snippets/{n}.conf"), Entry::file(format!("include snippets/{}.conf;", n + 1)));
     }
     assert!(errors(&folder).iter().any(|e| e.contains("deeper than 8")));
     let mut folder = tree(MAIN, &"include snippets/many.conf;".repeat(200));
@@ -187,7 +200,13 @@ fn includes_that_never_end_and_trees_without_measure_are_refused() {
 #[test]
 fn an_alias_that_leads_out_of_its_folder_is_warned_of() {
     let problems = lint(&tree(MAIN, "server { location /img { alias /srv/img/; } }")).problems;
-    assert!(problems.iter().any(|p| p.severity == "warning" && p.message.contains("leads out of the folder")), "{problems:?}");
+    assert!(
+        problems.iter().any(|p| p.severity == "warning" && p.message.contains("leads out of the folder")),
+        "{problems:?}"
+    );
     let problems = lint(&tree(MAIN, "server { location ~ ^(a+)+$ { return 200; } }")).problems;
-    assert!(problems.iter().any(|p| p.severity == "warning" && p.message.contains("repeats")), "{problems:?}");
+    assert!(
+        problems.iter().any(|p| p.severity == "warning" && p.message.contains("repeats")),
+        "{problems:?}"
+    );
 }

@@ -83,6 +83,10 @@ impl<'a> Flattener<'a> {
         };
         let (Some(pattern), true) = (inside, depth < 8) else { return Vec::new() };
         let found = self.folder.matching(pattern);
-        found.iter().filter_map(|name| self.folder.resolve(name)).flat_map(|path| self.file(&path, depth + 1)).collect()
+        found
+            .iter()
+            .filter_map(|name| self.folder.resolve(name))
+            .flat_map(|path| self.file(&path, depth + 1))
+            .collect()
     }
 }

@@ -239,7 +239,10 @@ mod tests {
     #[test]
     fn words_are_cut_as_nginx_cuts_them() {
         assert_eq!(words("a  b;c\t{d\r\n;}"), ["a", "b", ";", "c", "{", "d", ";", "}"]);
-        assert_eq!(words("log_format x '$a \"$b\"' \"it's\";"), ["log_format", "x", "$a \"$b\"", "it's", ";"]);
+        assert_eq!(
+            words("log_format x '$a \"$b\"' \"it's\";"),
+            ["log_format", "x", "$a \"$b\"", "it's", ";"]
+        );
         assert_eq!(words("set $a ${b}c;"), ["set", "$a", "${b}c", ";"]);
         assert_eq!(words("a b#c; # d;\ne;"), ["a", "b#c", ";", "e", ";"]);
         assert_eq!(words(r#"l\oad "l\oad" a\ b \"x;"#), [r"l\oad", r"l\oad", r"a\ b", "\"x", ";"]);

@@ -20,7 +20,8 @@ const PROBLEMS_MAX: usize = 500;
 const OUTSIDE: [&str; 2] = ["/etc/letsencrypt", "/usr/share/nginx"];
 
 /// Such a file stops nginx, whoever put it there and when.
-const UNREADABLE: &str = "nginx cannot read it, or would wait for it for ever: it is not a regular file of at most 1 MiB";
+const UNREADABLE: &str =
+    "nginx cannot read it, or would wait for it for ever: it is not a regular file of at most 1 MiB";
 
 /// What reading the configuration brought to light.
 #[derive(Debug, Default)]
@@ -33,6 +34,13 @@ pub(crate) struct Linted {
     pub(crate) files: BTreeMap<String, Parsed>,
 }
 
+impl Linted {
+    /// Whether nginx reads this file.
+    pub(crate) fn is_read(&self, path: &str) -> bool {
+        path == "nginx.conf" || self.included_by.contains_key(path)
+    }
+}
+
 /// Reads this configuration.
 pub(crate) fn lint(folder: &Folder) -> Linted {
     let mut files = BTreeMap::new();
@@ -42,11 +50,14 @@ pub(crate) fn lint(folder: &Folder) -> Linted {
             files.insert(path.clone(), parse(&String::from_utf8_lossy(content)));
         }
     }
-    let mut walk = Walk { folder, files: &files, linted: Linted::default(), seen: BTreeSet::new(), visited: 0 };
+    let mut walk =
+        Walk { folder, files: &files, linted: Linted::default(), seen: BTreeSet::new(), visited: 0 };
     walk.file("nginx.conf", Context::MAIN, &mut Vec::new(), &mut Vec::new());
     walk.rest();
     let Walk { mut linted, .. } = walk;
-    linted.problems.sort_by(|a, b| (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message)));
+    linted.problems.sort_by(|a, b| {
+        (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message))
+    });
     linted.files = files;
     linted
 }
@@ -77,7 +88,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn file(&mut self, path: &str, context: Context, around: &mut Vec<&'a Directive>, stack: &mut Vec<String>) {
+    fn file(
+        &mut self,
+        path: &str,
+        context: Context,
+        around: &mut Vec<&'a Directive>,
+        stack: &mut Vec<String>,
+    ) {
         let Some(parsed) = self.files.get(path) else {
             if path == "nginx.conf" {
                 self.add(path, 0, 0, "there is no nginx.conf that can be read", "", "", false);
@@ -104,7 +121,8 @@ impl<'a> Walk<'a> {
             self.visited += 1;
             if self.visited > DIRECTIVES_MAX {
                 if self.visited == DIRECTIVES_MAX + 1 {
-                    let message = format!("with all includes there are more than {DIRECTIVES_MAX} directives");
+                    let message =
+                        format!("with all includes there are more than {DIRECTIVES_MAX} directives");
                     self.add(path, directive.name.line, 0, &message, "", "", false);
                 }
                 return;
@@ -144,11 +162,26 @@ impl<'a> Walk<'a> {
         }
         for finding in rules::check(directive, around) {
             let word = directive.args.first().unwrap_or(&directive.name);
-            self.add(path, word.line, word.column, &finding.message, finding.hint, &finding.accept, finding.warning);
+            self.add(
+                path,
+                word.line,
+                word.column,
+                &finding.message,
+                finding.hint,
+                &finding.accept,
+                finding.warning,
+            );
         }
     }
 
-    fn include(&mut self, directive: &Directive, path: &str, context: Context, around: &mut Vec<&'a Directive>, stack: &mut Vec<String>) {
+    fn include(
+        &mut self,
+        directive: &Directive,
+        path: &str,
+        context: Context,
+        around: &mut Vec<&'a Directive>,
+        stack: &mut Vec<String>,
+    ) {
         let (line, column) = (directive.name.line, directive.name.column);
         let pattern = directive.arg(0);
         let inside_tree = match pattern.strip_prefix('/') {
@@ -156,14 +189,36 @@ impl<'a> Walk<'a> {
             Some(_) => pattern.strip_prefix(paths::ROOT).and_then(|rest| rest.strip_prefix('/')),
         };
         // What glob(3) reads and we do not would pull in files that nobody looked into.
-        let odd = directive.args.len() != 1 || pattern.contains(['$', '\0', '\n', '[', '\\']) || pattern.contains("//") || pattern.split('/').any(|p| p.starts_with('.')) || pattern.split('/').any(|p| p == ".." || p == ".");
+        let odd = directive.args.len() != 1
+            || pattern.contains(['$', '\0', '\n', '[', '\\'])
+            || pattern.contains("//")
+            || pattern.split('/').any(|p| p.starts_with('.'))
+            || pattern.split('/').any(|p| p == ".." || p == ".");
         let pattern = match inside_tree {
             Some(pattern) if !odd && !pattern.is_empty() => pattern,
             None if !odd => return self.include_outside(pattern, path, line, column),
-            _ => return self.add(path, line, column, "an include must name files below /etc/nginx", "", "", false),
+            _ => {
+                return self.add(
+                    path,
+                    line,
+                    column,
+                    "an include must name files below /etc/nginx",
+                    "",
+                    "",
+                    false,
+                );
+            }
         };
         if stack.len() > INCLUDES_MAX {
-            return self.add(path, line, column, "includes are nested deeper than 8", "A file may include itself.", "", false);
+            return self.add(
+                path,
+                line,
+                column,
+                "includes are nested deeper than 8",
+                "A file may include itself.",
+                "",
+                false,
+            );
         }
         let found = self.folder.matching(pattern);
         if found.is_empty() && !paths::is_pattern(pattern) {
@@ -175,7 +230,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn pull_in(&mut self, name: &str, from: (&str, u32, u32), context: Context, around: &mut Vec<&'a Directive>, stack: &mut Vec<String>) {
+    fn pull_in(
+        &mut self,
+        name: &str,
+        from: (&str, u32, u32),
+        context: Context,
+        around: &mut Vec<&'a Directive>,
+        stack: &mut Vec<String>,
+    ) {
         let (path, line, column) = from;
         let Some(target) = self.folder.resolve(name) else {
             if let Some(Node::Link(target)) = self.folder.entries.get(name).map(|e| &e.node) {
@@ -204,7 +266,15 @@ impl<'a> Walk<'a> {
         }
         if !self.files.contains_key(&target) {
             let hint = "Keys and passwords are named by directives such as auth_basic_user_file, and never included.";
-            return self.add(path, line, column, &format!("`{target}` holds keys or passwords"), hint, "", false);
+            return self.add(
+                path,
+                line,
+                column,
+                &format!("`{target}` holds keys or passwords"),
+                hint,
+                "",
+                false,
+            );
         }
         self.file(&target, context, around, stack);
     }
@@ -214,15 +284,36 @@ impl<'a> Walk<'a> {
             Standing::Good => {}
             Standing::Unusual => {
                 let message = "an include from outside of /etc/nginx is not looked into";
-                self.add(path, line, column, message, "If it is meant, accept it by this name.", "include:outside", false);
+                self.add(
+                    path,
+                    line,
+                    column,
+                    message,
+                    "If it is meant, accept it by this name.",
+                    "include:outside",
+                    false,
+                );
             }
-            Standing::Never => self.add(path, line, column, "an include must name files below /etc/nginx", "", "", false),
+            Standing::Never => {
+                self.add(path, line, column, "an include must name files below /etc/nginx", "", "", false)
+            }
         }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a problem, each a short word at its caller")]
-    fn add(&mut self, path: &str, line: u32, column: u32, message: &str, hint: &str, accept: &str, warning: bool) {
-        if self.seen.len() > PROBLEMS_MAX || !self.seen.insert((path.to_owned(), line, column, message.to_owned())) {
+    fn add(
+        &mut self,
+        path: &str,
+        line: u32,
+        column: u32,
+        message: &str,
+        hint: &str,
+        accept: &str,
+        warning: bool,
+    ) {
+        if self.seen.len() > PROBLEMS_MAX
+            || !self.seen.insert((path.to_owned(), line, column, message.to_owned()))
+        {
             return;
         }
         // Warnings, or errors that are accepted, must not hide what comes after them.
@@ -245,9 +336,16 @@ impl<'a> Walk<'a> {
 
 /// What of the problems of a candidate refuses it. Those that the live tree has already, in files that are not changed,
 /// are no reason; those that are accepted by name neither. Both stay as warnings.
-pub(crate) fn weigh(candidate: Vec<ConfigProblem>, live: &[ConfigProblem], changed: &BTreeSet<String>, accept: &[String]) -> Vec<ConfigProblem> {
+pub(crate) fn weigh(
+    candidate: Vec<ConfigProblem>,
+    live: &[ConfigProblem],
+    changed: &BTreeSet<String>,
+    accept: &[String],
+) -> Vec<ConfigProblem> {
     let known = |p: &ConfigProblem| {
-        p.message != UNREADABLE && !changed.contains(&p.path) && live.iter().any(|l| (&l.path, l.line, &l.message) == (&p.path, p.line, &p.message))
+        p.message != UNREADABLE
+            && !changed.contains(&p.path)
+            && live.iter().any(|l| (&l.path, l.line, &l.message) == (&p.path, p.line, &p.message))
     };
     let soften = |mut p: ConfigProblem| {
         let accepted = !p.directive.is_empty() && accept.contains(&p.directive);

@@ -18,8 +18,11 @@ impl TryFrom<&str> for ConfigPath {
 
     fn try_from(text: &str) -> Result<Self, Fault> {
         let bad = |why: &str| {
-            Err(Fault::invalid(format!("`{}` is not a path of a configuration file: {why}", super::tree::shown(text)))
-                .hint("Paths are relative to /etc/nginx: `sites-available/cigar`, `conf.d/gzip.conf`."))
+            Err(Fault::invalid(format!(
+                "`{}` is not a path of a configuration file: {why}",
+                super::tree::shown(text)
+            ))
+            .hint("Paths are relative to /etc/nginx: `sites-available/cigar`, `conf.d/gzip.conf`."))
         };
         if text.is_empty() || text.len() > 255 {
             return bad("it must have 1 to 255 characters");
@@ -63,9 +66,28 @@ impl fmt::Display for ConfigPath {
 
 /// Places that hold secrets, or are the system itself: nginx has no business there, whoever accepts it.
 const NEVER: [&str; 22] = [
-    "/etc", "/root", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/var/log", "/var/spool", "/var/mail",
-    "/var/backups", "/var/lib/hms", "/var/lib/hms-agent", "/var/lib/hms-controller", "/var/lib/private",
-    "/var/lib/postgresql", "/var/lib/mysql", "/var/lib/systemd", "/usr/lib", "/usr/bin", "/bin",
+    "/etc",
+    "/root",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/boot",
+    "/run",
+    "/var/run",
+    "/var/log",
+    "/var/spool",
+    "/var/mail",
+    "/var/backups",
+    "/var/lib/hms",
+    "/var/lib/hms-agent",
+    "/var/lib/hms-controller",
+    "/var/lib/private",
+    "/var/lib/postgresql",
+    "/var/lib/mysql",
+    "/var/lib/systemd",
+    "/usr/lib",
+    "/usr/bin",
+    "/bin",
 ];
 
 /// Whether a path is in a folder or is the folder itself.
@@ -85,7 +107,8 @@ pub(crate) enum Standing {
 }
 
 /// Folders with a dot that hold what is meant to be served: challenges, and what builders of sites put out.
-const BUILT: [&str; 7] = [".well-known", ".output", ".next", ".nuxt", ".vitepress", ".vuepress", ".svelte-kit"];
+const BUILT: [&str; 7] =
+    [".well-known", ".output", ".next", ".nuxt", ".vitepress", ".vuepress", ".svelte-kit"];
 
 /// `//srv/x/` is `/srv/x`.
 pub(crate) fn clean(path: &str) -> String {
@@ -95,7 +118,7 @@ pub(crate) fn clean(path: &str) -> String {
 /// Judges an absolute path against the ordinary places. A path that leaves a place again is none.
 pub(crate) fn judge(path: &str, places: &[&str]) -> Standing {
     let parts: Vec<&str> = path.split('/').collect();
-    if !path.starts_with('/') || parts.iter().any(|p| *p == ".." || *p == "." ) || path.contains('\0') {
+    if !path.starts_with('/') || parts.iter().any(|p| *p == ".." || *p == ".") || path.contains('\0') {
         return Standing::Never;
     }
     let clean = clean(path);
@@ -103,7 +126,11 @@ pub(crate) fn judge(path: &str, places: &[&str]) -> Standing {
     if places.iter().any(|place| is_in(&clean, place)) && !hidden && !is_secret(&clean) {
         return Standing::Good;
     }
-    if clean == "/" || hidden || NEVER.iter().any(|place| is_in(&clean, place)) { Standing::Never } else { Standing::Unusual }
+    if clean == "/" || hidden || NEVER.iter().any(|place| is_in(&clean, place)) {
+        Standing::Never
+    } else {
+        Standing::Unusual
+    }
 }
 
 fn is_secret(clean: &str) -> bool {
@@ -178,7 +205,8 @@ fn in_set(set: &[char], c: char) -> bool {
 /// Whether a path with `/` matches a pattern, part by part.
 pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
     let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
-    patterns.len() == parts.len() && patterns.iter().zip(&parts).all(|(pattern, part)| glob_matches(pattern, part))
+    patterns.len() == parts.len()
+        && patterns.iter().zip(&parts).all(|(pattern, part)| glob_matches(pattern, part))
 }
 
 /// Whether a text has what glob(7) takes for a pattern.
@@ -195,12 +223,41 @@ mod tests {
     fn hostile_paths_are_refused() {
         let long = "a".repeat(101);
         for bad in [
-            "..", ".", "", "a/../../b", "a/..", "%2e%2e", "/etc/nginx/nginx.conf", "a\0b", &long, "-x", ".x", "a/.x", "x.",
-            "a//b", "a/", "sites-enabled/../../shadow", "a b", "a\nb", "a\\b", "ü", "a;b", "a*", "a/b/c/d/e/f", "~x", "$x",
+            "..",
+            ".",
+            "",
+            "a/../../b",
+            "a/..",
+            "%2e%2e",
+            "/etc/nginx/nginx.conf",
+            "a\0b",
+            &long,
+            "-x",
+            ".x",
+            "a/.x",
+            "x.",
+            "a//b",
+            "a/",
+            "sites-enabled/../../shadow",
+            "a b",
+            "a\nb",
+            "a\\b",
+            "ü",
+            "a;b",
+            "a*",
+            "a/b/c/d/e/f",
+            "~x",
+            "$x",
         ] {
             assert!(ConfigPath::try_from(bad).is_err(), "{bad:?}");
         }
-        for good in ["nginx.conf", "sites-available/cigar", "conf.d/00-gzip.conf", "sites-available/www.example.org", "CON"] {
+        for good in [
+            "nginx.conf",
+            "sites-available/cigar",
+            "conf.d/00-gzip.conf",
+            "sites-available/www.example.org",
+            "CON",
+        ] {
             assert_eq!(ConfigPath::try_from(good).unwrap().as_str(), good);
         }
         assert_eq!(ConfigPath::try_from("sites-available/cigar").unwrap().site(), Some("cigar"));
@@ -209,12 +266,25 @@ mod tests {
     #[test]
     fn paths_are_judged_by_where_they_end_up() {
         let places = ["/srv", "/var/lib", "/home"];
-        for good in ["/srv", "/srv/app/public", "/home/deploy/app/current", "/srv/x/.well-known", "/var/lib/grafana"] {
+        for good in
+            ["/srv", "/srv/app/public", "/home/deploy/app/current", "/srv/x/.well-known", "/var/lib/grafana"]
+        {
             assert_eq!(judge(good, &places), Standing::Good, "{good}");
         }
         for never in [
-            "/", "//", "/etc", "//etc/x", "/srv/../etc", "/srv/./x", "/root/x", "/home/x/.ssh", "relative", "/var/lib/hms-agent/identity",
-            "/var/lib//hms-agent", "/proc/self/root", "/srv/x\0",
+            "/",
+            "//",
+            "/etc",
+            "//etc/x",
+            "/srv/../etc",
+            "/srv/./x",
+            "/root/x",
+            "/home/x/.ssh",
+            "relative",
+            "/var/lib/hms-agent/identity",
+            "/var/lib//hms-agent",
+            "/proc/self/root",
+            "/srv/x\0",
         ] {
             assert_eq!(judge(never, &places), Standing::Never, "{never}");
         }
@@ -224,9 +294,18 @@ mod tests {
     #[test]
     fn patterns_match_as_glob_does() {
         for (pattern, name, matches) in [
-            ("*", "x", true), ("*", ".x", false), ("*.conf", "a.conf", true), ("*.conf", ".conf", false),
-            ("*.conf", "a.conf.bak", false), ("a?c", "abc", true), ("[a-c]x", "bx", true), ("[!a]x", "bx", true),
-            ("[!a]x", "ax", false), ("a*b*c", "aXbYc", true), ("a*b*c", "aXbY", false), ("\\*", "*", true),
+            ("*", "x", true),
+            ("*", ".x", false),
+            ("*.conf", "a.conf", true),
+            ("*.conf", ".conf", false),
+            ("*.conf", "a.conf.bak", false),
+            ("a?c", "abc", true),
+            ("[a-c]x", "bx", true),
+            ("[!a]x", "bx", true),
+            ("[!a]x", "ax", false),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "aXbY", false),
+            ("\\*", "*", true),
         ] {
             assert_eq!(glob_matches(pattern, name), matches, "{pattern} {name}");
         }

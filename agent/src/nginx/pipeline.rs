@@ -46,7 +46,8 @@ impl Steps {
 
 /// Checks what can be checked before anything is looked at.
 fn validate(request: &ApplyNginxRequest) -> Result<(), Fault> {
-    let id = Uuid::try_parse(&request.id).map_err(|_| Fault::invalid("the change needs an id of its own, a UUID"))?;
+    let id = Uuid::try_parse(&request.id)
+        .map_err(|_| Fault::invalid("the change needs an id of its own, a UUID"))?;
     if id.is_nil() {
         return Err(Fault::invalid("the change needs an id of its own, a UUID that is not nil"));
     }
@@ -72,12 +73,20 @@ fn is_free(nginx: &Nginx) -> Result<(), Fault> {
         return Err(Fault::new(FaultKind::Unavailable, "an earlier change could not be put back yet")
             .hint("Look at `journalctl -u hms-agent` on the host."));
     }
-    let message = format!("a change by {} waits to be confirmed until {}", change.actor, super::time_text(change.deadline_usec));
+    let message = format!(
+        "a change by {} waits to be confirmed until {}",
+        change.actor,
+        super::time_text(change.deadline_usec)
+    );
     Err(Fault::new(FaultKind::Conflict, message).hint("Confirm it or revert it first."))
 }
 
 /// Takes over these changes.
-pub(crate) async fn apply(nginx: &Nginx, actor: &str, request: &ApplyNginxRequest) -> Result<ApplyNginxResponse, Fault> {
+pub(crate) async fn apply(
+    nginx: &Nginx,
+    actor: &str,
+    request: &ApplyNginxRequest,
+) -> Result<ApplyNginxResponse, Fault> {
     validate(request)?;
     let began = Instant::now();
     let _guard = nginx.write_lock().await;
@@ -121,16 +130,25 @@ pub(crate) async fn apply(nginx: &Nginx, actor: &str, request: &ApplyNginxReques
 fn with_author(nginx: &Nginx, request: &ApplyNginxRequest, mut fault: Fault) -> Fault {
     let touches = |paths: &[String]| request.changes.iter().any(|c| paths.contains(&c.path));
     let outcomes = nginx.0.records.outcomes().unwrap_or_default();
-    let last = outcomes.iter().rev().find(|o| touches(&o.paths) && matches!(o.result.as_str(), "applied" | "confirmed" | "reverted"));
+    let last = outcomes
+        .iter()
+        .rev()
+        .find(|o| touches(&o.paths) && matches!(o.result.as_str(), "applied" | "confirmed" | "reverted"));
     if let (FaultKind::Conflict, Some(last)) = (fault.kind(), last) {
         let when = super::time_text(last.time_usec);
-        fault.message = format!("{}; through HMS it was last {} by {} at {when}", fault.message, last.result, last.actor);
+        fault.message =
+            format!("{}; through HMS it was last {} by {} at {when}", fault.message, last.result, last.actor);
     }
     fault
 }
 
 /// The last writes: how it ended, or that it waits.
-fn finish(nginx: &Nginx, change: &mut Change, request: &ApplyNginxRequest, proof: &Proof) -> Result<(), Fault> {
+fn finish(
+    nginx: &Nginx,
+    change: &mut Change,
+    request: &ApplyNginxRequest,
+    proof: &Proof,
+) -> Result<(), Fault> {
     note_quarantine(nginx, request, proof)?;
     fail::point("verified");
     if request.confirm_s > 0 {
@@ -141,7 +159,12 @@ fn finish(nginx: &Nginx, change: &mut Change, request: &ApplyNginxRequest, proof
         fail::point("waiting");
         return Ok(());
     }
-    let detail = proof.set_aside.iter().map(|p| format!("{p} was broken and set aside")).collect::<Vec<_>>().join("; ");
+    let detail = proof
+        .set_aside
+        .iter()
+        .map(|p| format!("{p} was broken and set aside"))
+        .collect::<Vec<_>>()
+        .join("; ");
     nginx.0.records.end(change.outcome("applied", detail))?;
     nginx.0.records.set_good(&proof.candidate);
     fail::point("ended");
@@ -153,8 +176,12 @@ fn note_quarantine(nginx: &Nginx, request: &ApplyNginxRequest, proof: &Proof) ->
     let before = aside.clone();
     for change in &request.changes {
         match change.action {
-            Some(Action::Quarantine(true)) => drop(aside.insert(change.path.clone())),
-            Some(Action::Quarantine(false) | Action::Enable(_) | Action::Delete(_)) => drop(aside.remove(&change.path)),
+            Some(Action::Quarantine(true)) => {
+                aside.insert(change.path.clone());
+            }
+            Some(Action::Quarantine(false) | Action::Enable(_) | Action::Delete(_)) => {
+                aside.remove(&change.path);
+            }
             _ => {}
         }
     }
@@ -173,7 +200,11 @@ pub(crate) fn refused(problems: Vec<ConfigProblem>) -> Fault {
     };
     let more = problems.iter().filter(|p| p.severity == "error").count().saturating_sub(1);
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-    let hint = if first.hint.is_empty() { "Nothing was changed.".to_owned() } else { format!("{} Nothing was changed.", first.hint) };
+    let hint = if first.hint.is_empty() {
+        "Nothing was changed.".to_owned()
+    } else {
+        format!("{} Nothing was changed.", first.hint)
+    };
     let message = format!("the configuration is refused: {place}{}{more}", first.message);
     Fault { problems, ..Fault::new(FaultKind::Failed, message).hint(hint) }
 }
@@ -187,8 +218,11 @@ async fn repeated(nginx: &Nginx, id: &str, began: Instant) -> Result<Option<Appl
         (None, None) => return Ok(None),
         (None, Some(o)) if matches!(o.result.as_str(), "applied" | "confirmed") => o.result,
         (None, Some(o)) => {
-            return Err(Fault::new(FaultKind::Failed, format!("this change ended before as {}: {}", o.result, o.detail))
-                .hint("To try again, ask with a new id."));
+            return Err(Fault::new(
+                FaultKind::Failed,
+                format!("this change ended before as {}: {}", o.result, o.detail),
+            )
+            .hint("To try again, ask with a new id."));
         }
     };
     let mut steps = Steps::default();
@@ -218,7 +252,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn run(&self, change: &Change, steps: &mut Steps) -> Result<Vec<hms_proto::host::v1::NginxProbe>, Fault> {
+    async fn run(
+        &self,
+        change: &Change,
+        steps: &mut Steps,
+    ) -> Result<Vec<hms_proto::host::v1::NginxProbe>, Fault> {
         let targets = probe::targets(&self.proof.linted, &self.proof.changed());
         let began = Instant::now();
         let before = if change.was_running { probe::ask(&targets).await } else { Default::default() };
@@ -245,7 +283,8 @@ impl Run<'_> {
         fail::point("reloaded");
         let began = Instant::now();
         let after = probe::ask_again(&targets, &before).await;
-        let worse: Vec<_> = after.iter().filter(|(t, s)| probe::is_worse(before.get(*t).copied(), **s)).collect();
+        let worse: Vec<_> =
+            after.iter().filter(|(t, s)| probe::is_worse(before.get(*t).copied(), **s)).collect();
         let probes = probe::report(&before, &after);
         if !worse.is_empty() {
             let fault = no_answer(&probes);
@@ -286,7 +325,9 @@ impl Run<'_> {
         let undone = super::recover::undo(self.nginx, self.session, change).await;
         fail::point("rolled-back");
         let ended = match &undone {
-            Ok(_) => self.nginx.0.records.end(change.outcome(if was_conflict { "failed" } else { "rolled-back" }, cause.message.clone())),
+            Ok(_) => self.nginx.0.records.end(
+                change.outcome(if was_conflict { "failed" } else { "rolled-back" }, cause.message.clone()),
+            ),
             Err(_) => Ok(()),
         };
         steps.add("put back", began, "");
@@ -296,7 +337,12 @@ impl Run<'_> {
                 let message = format!("{}; everything was put back", cause.message);
                 let mut fault = Fault { message, ..cause };
                 if fault.problems.is_empty() {
-                    fault.problems.push(ConfigProblem { severity: "error".into(), message: fault.message.clone(), source: "verify".into(), ..Default::default() });
+                    fault.problems.push(ConfigProblem {
+                        severity: "error".into(),
+                        message: fault.message.clone(),
+                        source: "verify".into(),
+                        ..Default::default()
+                    });
                 }
                 fault
             }
@@ -314,7 +360,12 @@ fn no_answer(probes: &[hms_proto::host::v1::NginxProbe]) -> Fault {
         0 => format!("{} answered {} before and does not answer any longer", p.url, p.before),
         after => format!("{} answered {} before and {after} after it", p.url, p.before),
     });
-    let problem = ConfigProblem { severity: "error".into(), message: text.clone(), source: "verify".into(), ..Default::default() };
+    let problem = ConfigProblem {
+        severity: "error".into(),
+        message: text.clone(),
+        source: "verify".into(),
+        ..Default::default()
+    };
     Fault { problems: vec![problem], ..Fault::new(FaultKind::Failed, text) }
 }
 

@@ -44,14 +44,18 @@ impl Target {
         let scheme = if self.tls { "https" } else { "http" };
         let standard = if self.tls { 443 } else { 80 };
         let port = self.address.port();
-        if port == standard { format!("{scheme}://{}/", self.name) } else { format!("{scheme}://{}:{port}/", self.name) }
+        if port == standard {
+            format!("{scheme}://{}/", self.name)
+        } else {
+            format!("{scheme}://{}:{port}/", self.name)
+        }
     }
 }
 
 /// What the servers of these files can be asked for.
 pub(crate) fn targets(linted: &Linted, paths: &BTreeSet<String>) -> BTreeSet<Target> {
     let mut found = BTreeSet::new();
-    for path in paths.iter().filter(|p| linted.included_by.contains_key(*p) || *p == "nginx.conf") {
+    for path in paths.iter().filter(|p| linted.is_read(p)) {
         for directive in linted.files.get(path).into_iter().flat_map(|f| &f.directives) {
             directive.walk(&mut |d| {
                 if d.name.value == "server" && matches!(d.body, Body::Block(_)) {
@@ -69,7 +73,12 @@ fn of_server(server: &Directive, found: &mut BTreeSet<Target>) {
     if own("proxy_pass").next().is_some() {
         return;
     }
-    let names: Vec<&str> = own("server_name").flat_map(|d| &d.args).map(|w| w.value.as_str()).filter(|n| is_plain(n)).take(3).collect();
+    let names: Vec<&str> = own("server_name")
+        .flat_map(|d| &d.args)
+        .map(|w| w.value.as_str())
+        .filter(|n| is_plain(n))
+        .take(3)
+        .collect();
     let names = if names.is_empty() { vec!["localhost"] } else { names };
     let mut listens: Vec<(bool, SocketAddr)> = own("listen").filter_map(listen).collect();
     if own("listen").next().is_none() {
@@ -81,7 +90,11 @@ fn of_server(server: &Directive, found: &mut BTreeSet<Target>) {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name != "_" && name.len() < 254 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.starts_with('.')
+    !name.is_empty()
+        && name != "_"
+        && name.len() < 254
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !name.starts_with('.')
 }
 
 /// Where a `listen` can be reached from this host.
@@ -94,7 +107,8 @@ fn listen(directive: &Directive) -> Option<(bool, SocketAddr)> {
     let (host, port) = match value.parse::<u16>() {
         Ok(port) => ("*", port),
         Err(_) if value.starts_with("unix:") => return None,
-        Err(_) => match value.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']')) {
+        Err(_) => match value.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
+        {
             Some((host, port)) => (host, port.parse().ok()?),
             None => (value, 80),
         },
@@ -118,10 +132,17 @@ pub(crate) async fn ask(targets: &BTreeSet<Target>) -> BTreeMap<Target, u32> {
 }
 
 /// Asks again, and a few times more what does not answer any longer.
-pub(crate) async fn ask_again(targets: &BTreeSet<Target>, before: &BTreeMap<Target, u32>) -> BTreeMap<Target, u32> {
+pub(crate) async fn ask_again(
+    targets: &BTreeSet<Target>,
+    before: &BTreeMap<Target, u32>,
+) -> BTreeMap<Target, u32> {
     let mut after = ask(targets).await;
     for _ in 1..TRIES {
-        let worse: BTreeSet<Target> = after.iter().filter(|(t, s)| is_worse(before.get(*t).copied(), **s)).map(|(t, _)| t.clone()).collect();
+        let worse: BTreeSet<Target> = after
+            .iter()
+            .filter(|(t, s)| is_worse(before.get(*t).copied(), **s))
+            .map(|(t, _)| t.clone())
+            .collect();
         if worse.is_empty() {
             break;
         }
@@ -141,7 +162,9 @@ pub(crate) fn is_worse(before: Option<u32>, after: u32) -> bool {
 pub(crate) fn report(before: &BTreeMap<Target, u32>, after: &BTreeMap<Target, u32>) -> Vec<NginxProbe> {
     let all: BTreeSet<&Target> = before.keys().chain(after.keys()).collect();
     let status = |map: &BTreeMap<Target, u32>, target| map.get(target).copied().unwrap_or(0);
-    all.into_iter().map(|t| NginxProbe { url: t.url(), before: status(before, t), after: status(after, t) }).collect()
+    all.into_iter()
+        .map(|t| NginxProbe { url: t.url(), before: status(before, t), after: status(after, t) })
+        .collect()
 }
 
 async fn status(target: &Target) -> Option<u32> {
@@ -155,7 +178,10 @@ async fn status(target: &Target) -> Option<u32> {
 }
 
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, target: &Target) -> Option<u32> {
-    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: hms-agent\r\nConnection: close\r\n\r\n", target.name);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: hms-agent\r\nConnection: close\r\n\r\n",
+        target.name
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     while answer.len() < 12 {
@@ -188,11 +214,21 @@ impl ServerCertVerifier for Anybody {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         Ok(HandshakeSignatureValid::assertion())
     }
 
-    fn verify_tls13_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         Ok(HandshakeSignatureValid::assertion())
     }
 
@@ -213,7 +249,10 @@ mod tests {
 
     #[test]
     fn a_server_is_asked_by_its_names_where_it_listens() {
-        assert_eq!(urls("server { listen 443 ssl http2; listen [::]:443 ssl; server_name a.org *.b.org; }"), ["https://a.org/"; 2]);
+        assert_eq!(
+            urls("server { listen 443 ssl http2; listen [::]:443 ssl; server_name a.org *.b.org; }"),
+            ["https://a.org/"; 2]
+        );
         assert_eq!(urls("server { listen 127.0.0.1:8080; server_name _; }"), ["http://localhost:8080/"]);
         assert_eq!(urls("server { server_name ~^x; }"), ["http://localhost/"]);
         assert_eq!(urls("server { listen unix:/run/x.sock; }"), [""; 0]);
@@ -223,6 +262,11 @@ mod tests {
     #[test]
     fn only_what_was_good_can_become_worse() {
         assert!(is_worse(Some(200), 502) && is_worse(Some(301), 0) && is_worse(Some(404), 500));
-        assert!(!is_worse(Some(502), 502) && !is_worse(None, 0) && !is_worse(Some(0), 0) && !is_worse(Some(200), 404));
+        assert!(
+            !is_worse(Some(502), 502)
+                && !is_worse(None, 0)
+                && !is_worse(Some(0), 0)
+                && !is_worse(Some(200), 404)
+        );
     }
 }

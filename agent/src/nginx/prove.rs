@@ -59,7 +59,13 @@ fn changed(edits: &[Edit], candidate: &Folder) -> BTreeSet<String> {
 }
 
 /// Looks at the live tree with these changes.
-pub(crate) async fn prove(nginx: &Nginx, session: &Session, live: &Folder, changes: &[NginxChange], accept: &[String]) -> Result<Proof, Fault> {
+pub(crate) async fn prove(
+    nginx: &Nginx,
+    session: &Session,
+    live: &Folder,
+    changes: &[NginxChange],
+    accept: &[String],
+) -> Result<Proof, Fault> {
     let began = std::time::Instant::now();
     let candidate = change::candidate(live, changes)?;
     let edits = change::edits(live, &candidate);
@@ -67,9 +73,11 @@ pub(crate) async fn prove(nginx: &Nginx, session: &Session, live: &Folder, chang
         let (live, candidate) = (live.clone(), candidate.clone());
         super::blocking(move || Ok((lint(&live), lint(&candidate)))).await?
     };
-    let problems = weigh(linted.problems.clone(), &live_linted.problems, &changed(&edits, &candidate), accept);
+    let problems =
+        weigh(linted.problems.clone(), &live_linted.problems, &changed(&edits, &candidate), accept);
     let steps = vec![("lint", began.elapsed())];
-    let mut proof = Proof { candidate, linted, live: live_linted, edits, problems, set_aside: Vec::new(), steps };
+    let mut proof =
+        Proof { candidate, linted, live: live_linted, edits, problems, set_aside: Vec::new(), steps };
     if !proof.is_good() {
         return Ok(proof);
     }
@@ -85,7 +93,7 @@ async fn test(nginx: &Nginx, session: &Session, live: &Folder, proof: &mut Proof
     let state = super::state_of(nginx);
     let purpose = if proof.edits.is_empty() { Purpose::Look } else { Purpose::Change };
     for _ in 0..=ASIDE_MAX {
-        let said = check(session, &state, purpose, &proof.candidate, &proof.linted.files).await?;
+        let said = check(session, &state, purpose, &proof.candidate, &proof.linted).await?;
         let blocker = said.iter().find(|p| p.severity == "error").cloned();
         let Some(blocker) = blocker else {
             proof.problems.extend(said);
@@ -102,7 +110,10 @@ async fn test(nginx: &Nginx, session: &Session, live: &Folder, proof: &mut Proof
                 proof.set_aside.push(blocker.path.clone());
             }
             None => {
-                let hint = format!("`{}` was broken before this change. Mend it, or quarantine it: nginx would not start with it.", blocker.path);
+                let hint = format!(
+                    "`{}` was broken before this change. Mend it, or quarantine it: nginx would not start with it.",
+                    blocker.path
+                );
                 proof.problems.push(ConfigProblem { hint, ..blocker });
                 return Ok(());
             }
@@ -114,10 +125,19 @@ async fn test(nginx: &Nginx, session: &Session, live: &Folder, proof: &mut Proof
 }
 
 /// Whether the live tree without any change has this problem, too, once what was set aside already is out of the way.
-async fn was_broken(session: &Session, state: &std::path::Path, live: &Folder, proof: &Proof, blocker: &ConfigProblem) -> Result<bool, Fault> {
+async fn was_broken(
+    session: &Session,
+    state: &std::path::Path,
+    live: &Folder,
+    proof: &Proof,
+    blocker: &ConfigProblem,
+) -> Result<bool, Fault> {
     let mut before = live.clone();
     for path in &proof.set_aside {
-        let related = proof.edits.iter().filter(|e| e.path.starts_with(path.as_str()) || live.resolve(&e.path).as_deref() == Some(path));
+        let related = proof
+            .edits
+            .iter()
+            .filter(|e| e.path.starts_with(path.as_str()) || live.resolve(&e.path).as_deref() == Some(path));
         for edit in related {
             match &edit.after {
                 Some(entry) => drop(before.entries.insert(edit.path.clone(), entry.clone())),
@@ -125,7 +145,7 @@ async fn was_broken(session: &Session, state: &std::path::Path, live: &Folder, p
             }
         }
     }
-    let said = check(session, state, Purpose::Look, &before, &lint(&before).files).await?;
+    let said = check(session, state, Purpose::Look, &before, &lint(&before)).await?;
     Ok(said.iter().any(|p| p.severity == "error" && p.path == blocker.path && p.message == blocker.message))
 }
 
@@ -137,14 +157,20 @@ fn set_aside(nginx: &Nginx, folder: &mut Folder, blocker: &ConfigProblem) -> Opt
         Some(text) => {
             let beside = change::put_last_good(folder, path.as_str(), text)?;
             (
-                format!("it was broken before this change ({}): its last good version is in its place", blocker.message),
+                format!(
+                    "it was broken before this change ({}): its last good version is in its place",
+                    blocker.message
+                ),
                 format!("What stood there is kept in `{beside}`. Mend it there, then put it back."),
             )
         }
         None => {
             change::quarantine(folder, &path, true).ok()?;
             (
-                format!("it was broken before this change ({}), and nginx never ran with it: nginx does not see it any longer", blocker.message),
+                format!(
+                    "it was broken before this change ({}), and nginx never ran with it: nginx does not see it any longer",
+                    blocker.message
+                ),
                 "Mend it, then enable it again.".to_owned(),
             )
         }

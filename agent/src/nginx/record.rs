@@ -94,7 +94,8 @@ impl Change {
     /// The edits.
     pub(crate) fn edits(&self) -> Vec<Edit> {
         let entry = |node: &Option<SavedNode>| node.as_ref().map(SavedNode::entry);
-        let edit = |s: &Saved| Edit { path: s.path.clone(), before: entry(&s.before), after: entry(&s.after) };
+        let edit =
+            |s: &Saved| Edit { path: s.path.clone(), before: entry(&s.before), after: entry(&s.after) };
         self.edits.iter().map(edit).collect()
     }
 
@@ -229,9 +230,9 @@ impl Records {
 
     /// Takes this configuration as the last good one. Without it nothing is lost but the way back.
     pub(crate) fn set_good(&self, folder: &Folder) {
-        let texts = folder.entries.iter().filter(|(_, entry)| !super::view::is_secret(entry)).filter_map(|(path, entry)| {
-            Some((path.clone(), String::from_utf8(entry.content()?.to_vec()).ok()?))
-        });
+        let texts = folder.entries.iter().filter(|(_, entry)| !super::view::is_secret(entry)).filter_map(
+            |(path, entry)| Some((path.clone(), String::from_utf8(entry.content()?.to_vec()).ok()?)),
+        );
         let good = Good { sha256: folder.sha256(), files: texts.collect() };
         if let Err(fault) = self.write("good.json", &good) {
             tracing::warn!(reason = fault.message, "cannot keep the last good configuration");
@@ -259,7 +260,9 @@ impl Records {
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Fault> {
         match fs::read(self.folder.join(name)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| disk(&io::Error::other(format!("{name}: {e}")))),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| disk(&io::Error::other(format!("{name}: {e}")))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(disk(&error)),
         }
@@ -272,7 +275,8 @@ impl Records {
     fn replace<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
         let bytes = serde_json::to_vec(value)?;
         let temporary = self.folder.join(format!("{name}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let written = file.write_all(&bytes).and_then(|()| file.sync_all());
         if let Err(error) = written {
             drop(fs::remove_file(&temporary));
@@ -284,8 +288,11 @@ impl Records {
 }
 
 fn disk(error: &io::Error) -> Fault {
-    Fault::new(FaultKind::Unavailable, format!("the agent's records below /var/lib/hms-agent/nginx cannot be used: {error}"))
-        .hint("Is the disk full?")
+    Fault::new(
+        FaultKind::Unavailable,
+        format!("the agent's records below /var/lib/hms-agent/nginx cannot be used: {error}"),
+    )
+    .hint("Is the disk full?")
 }
 
 #[cfg(test)]
@@ -297,10 +304,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::open(folder.path()).unwrap();
         assert!(records.change().unwrap().is_none());
-        let edit = Edit { path: "sites-enabled/x".into(), before: Some(Entry::file("a\u{1f980}")), after: Some(Entry::link("../sites-available/x")) };
+        let edit = Edit {
+            path: "sites-enabled/x".into(),
+            before: Some(Entry::file("a\u{1f980}")),
+            after: Some(Entry::link("../sites-available/x")),
+        };
         let change = Change {
-            id: "i".into(), actor: "ada".into(), reason: String::new(), phase: Phase::Swapping, began_usec: 1, deadline_usec: 0,
-            was_running: true, edits: vec![Saved::of(&edit).unwrap()],
+            id: "i".into(),
+            actor: "ada".into(),
+            reason: String::new(),
+            phase: Phase::Swapping,
+            began_usec: 1,
+            deadline_usec: 0,
+            was_running: true,
+            edits: vec![Saved::of(&edit).unwrap()],
         };
         records.set_change(&change).unwrap();
         assert_eq!(records.change().unwrap().unwrap().edits(), [edit]);

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use hms_proto::fault::{Fault, FaultKind};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Nginx, blocking,
     change::Edit,
-    check, fail,
+    fail,
     folder::Node,
     lint::lint,
     record::{Change, Phase},
@@ -19,15 +18,15 @@ use crate::systemd::Session;
 /// When putting back failed, it is tried again after this.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// Finishes or undoes what the agent was at when it stopped. Nobody else may write before that.
-pub(crate) async fn recover(nginx: Nginx, guard: OwnedMutexGuard<()>) {
-    check::clear(&super::state_of(&nginx));
+/// Finishes or undoes what the agent was at when it stopped.
+pub(crate) async fn recover(nginx: Nginx) {
+    // Whoever gets it earlier is refused while there is something to put back.
+    let guard = nginx.write_lock().await;
     if let Err(fault) = blocking(|| rooted()?.remove_temporary().map_err(|e| super::unreadable(&e))).await
         && fault.kind() != FaultKind::NotFound
     {
         tracing::warn!(reason = fault.message, "cannot clear what was being written");
     }
-    let guard = guard;
     loop {
         match settle(&nginx).await {
             Ok(()) => break,
@@ -48,8 +47,18 @@ async fn settle(nginx: &Nginx) -> Result<(), Fault> {
             arm(nginx.clone(), &change);
             Ok(())
         }
-        Phase::Waiting => put_back(nginx, &change, "reverted", "nobody confirmed it, and the agent was not running when its time was over").await,
-        Phase::Swapping => put_back(nginx, &change, "rolled-back", "the agent stopped in the middle of it").await,
+        Phase::Waiting => {
+            put_back(
+                nginx,
+                &change,
+                "reverted",
+                "nobody confirmed it, and the agent was not running when its time was over",
+            )
+            .await
+        }
+        Phase::Swapping => {
+            put_back(nginx, &change, "rolled-back", "the agent stopped in the middle of it").await
+        }
     }
 }
 
@@ -85,7 +94,8 @@ pub(crate) async fn undo(nginx: &Nginx, session: &Session, change: &Change) -> R
             }
             back.push(Edit { path: edit.path, before: edit.after, after: edit.before });
         }
-        root.put_all(&back).map_err(|e| Fault::new(FaultKind::Failed, format!("the old files cannot be put back: {e}")))?;
+        root.put_all(&back)
+            .map_err(|e| Fault::new(FaultKind::Failed, format!("the old files cannot be put back: {e}")))?;
         Ok(kept.join("; "))
     })
     .await?;
@@ -103,7 +113,10 @@ async fn run_again(nginx: &Nginx, session: &Session, change: &Change) -> Result<
             Ok(_) => Ok(()),
             // The port that stood in the way may stand there still; what runs is the old configuration.
             Err(fault) => {
-                tracing::warn!(reason = fault.message, "nginx did not reload what was put back; it runs with what it had");
+                tracing::warn!(
+                    reason = fault.message,
+                    "nginx did not reload what was put back; it runs with what it had"
+                );
                 Ok(())
             }
         };
@@ -155,11 +168,16 @@ fn waiting(nginx: &Nginx, id: &str) -> Result<Change, Fault> {
     let waiting = nginx.0.records.change()?.filter(|c| c.phase == Phase::Waiting);
     match waiting {
         Some(change) if change.id == id => Ok(change),
-        Some(change) => Err(Fault::new(FaultKind::Conflict, format!("another change waits to be confirmed: {} by {}", change.id, change.actor))
-            .hint("Look at what it changes before you confirm it.")),
+        Some(change) => Err(Fault::new(
+            FaultKind::Conflict,
+            format!("another change waits to be confirmed: {} by {}", change.id, change.actor),
+        )
+        .hint("Look at what it changes before you confirm it.")),
         None => {
             let ended = nginx.0.records.outcomes()?.into_iter().rev().find(|o| o.id == id);
-            let message = ended.map_or("no change waits to be confirmed".to_owned(), |o| format!("this change is over: {} ({})", o.result, o.detail));
+            let message = ended.map_or("no change waits to be confirmed".to_owned(), |o| {
+                format!("this change is over: {} ({})", o.result, o.detail)
+            });
             Err(Fault::new(FaultKind::NotFound, message))
         }
     }

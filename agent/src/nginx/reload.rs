@@ -1,11 +1,6 @@
 //! Having nginx read its configuration again, and whether it did: new workers, and nothing in its error log.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::MetadataExt as _,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _, time::Duration};
 
 use hms_proto::{
     fault::{Fault, FaultKind, UnitFailure},
@@ -43,7 +38,9 @@ pub(crate) async fn is_running(session: &Session) -> Result<bool, Fault> {
         let state = state(session).await?.unwrap_or_default().active_state;
         match state.as_str() {
             "active" => return Ok(true),
-            "activating" | "reloading" | "deactivating" if Instant::now() < end => tokio::time::sleep(POLL).await,
+            "activating" | "reloading" | "deactivating" if Instant::now() < end => {
+                tokio::time::sleep(POLL).await
+            }
             _ => return Ok(false),
         }
     }
@@ -64,7 +61,11 @@ pub(crate) async fn reload(session: &Session, logs: &BTreeSet<String>) -> Result
         let said = log.news(session).await;
         let gave_up = said.iter().any(|l| is_fatal(l) && !l.contains("bind() to"));
         if gave_up || began.elapsed() > GENERATION {
-            let why = said.iter().find(|l| l.contains("bind() to")).or_else(|| said.iter().rev().find(|l| is_fatal(l))).map_or("no new worker appeared within 10 s".to_owned(), |l| message_of(l));
+            let why = said
+                .iter()
+                .find(|l| l.contains("bind() to"))
+                .or_else(|| said.iter().rev().find(|l| is_fatal(l)))
+                .map_or("no new worker appeared within 10 s".to_owned(), |l| message_of(l));
             return Err(failed(format!("nginx did not take over the configuration: {why}"), said));
         }
         tokio::time::sleep(POLL).await;
@@ -103,7 +104,10 @@ async fn job(session: &Session, reload: bool) -> Result<(), Fault> {
     }
     let name = hms_proto::names::UnitName::try_from(UNIT)?;
     let lines = crate::journal::last_words(&name, super::now_usec() - 60_000_000, 20).await;
-    Err(failed(format!("systemd could not {} nginx: {result}", if reload { "reload" } else { "start" }), lines))
+    Err(failed(
+        format!("systemd could not {} nginx: {result}", if reload { "reload" } else { "start" }),
+        lines,
+    ))
 }
 
 fn failed(message: String, log_lines: Vec<String>) -> Fault {
@@ -159,7 +163,12 @@ struct Logs(Vec<(String, u64, u64)>);
 
 impl Logs {
     fn now(paths: &BTreeSet<String>) -> Self {
-        Self(paths.iter().map(|p| fs::metadata(p).map_or((p.clone(), 0, 0), |m| (p.clone(), m.ino(), m.len()))).collect())
+        Self(
+            paths
+                .iter()
+                .map(|p| fs::metadata(p).map_or((p.clone(), 0, 0), |m| (p.clone(), m.ino(), m.len())))
+                .collect(),
+        )
     }
 
     /// What was written since. The logs belong to nginx's user: a unit that may read all files reads them.
@@ -210,7 +219,11 @@ impl Nginx {
         };
         let Ok(session) = self.0.bus.session().await else { return "nginx".to_owned() };
         let said = run(&session, &work).await.map(|done| done.output).unwrap_or_default();
-        let version = said.split_once("version: ").map_or("nginx", |(_, v)| v.lines().next().unwrap_or("nginx")).trim().to_owned();
+        let version = said
+            .split_once("version: ")
+            .map_or("nginx", |(_, v)| v.lines().next().unwrap_or("nginx"))
+            .trim()
+            .to_owned();
         *known = Some((program.mtime(), version.clone()));
         version
     }
@@ -222,9 +235,16 @@ mod tests {
 
     #[test]
     fn only_what_the_configuration_causes_is_fatal() {
-        assert!(is_fatal("2026/11/24 10:00:00 [emerg] 12#12: bind() to 0.0.0.0:81 failed (98: Address already in use)"));
+        assert!(is_fatal(
+            "2026/11/24 10:00:00 [emerg] 12#12: bind() to 0.0.0.0:81 failed (98: Address already in use)"
+        ));
         assert!(!is_fatal("2026/11/24 10:00:00 [error] 12#12: *1 connect() failed"));
-        assert!(!is_fatal("2026/11/24 10:00:00 [crit] 12#12: *1 SSL_do_handshake() failed while SSL handshaking, client: 1.2.3.4"));
-        assert_eq!(message_of("2026/11/24 10:00:00 [emerg] 12#12: still could not bind()"), "still could not bind()");
+        assert!(!is_fatal(
+            "2026/11/24 10:00:00 [crit] 12#12: *1 SSL_do_handshake() failed while SSL handshaking, client: 1.2.3.4"
+        ));
+        assert_eq!(
+            message_of("2026/11/24 10:00:00 [emerg] 12#12: still could not bind()"),
+            "still could not bind()"
+        );
     }
 }

@@ -66,7 +66,14 @@ impl Rooted {
         Ok(folder)
     }
 
-    fn read_folder(&self, at: &str, depth: usize, locked: &str, into: &mut Folder, left: &mut u64) -> io::Result<()> {
+    fn read_folder(
+        &self,
+        at: &str,
+        depth: usize,
+        locked: &str,
+        into: &mut Folder,
+        left: &mut u64,
+    ) -> io::Result<()> {
         let folder = self.folder(at)?;
         for item in Dir::read_from(&folder)? {
             let item = item?;
@@ -83,10 +90,14 @@ impl Rooted {
                 other => other?,
             };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && depth < DEPTH_MAX {
-                let why = if locked.is_empty() { self.why_locked(&stat, "its folder") } else { locked.to_owned() };
+                let why =
+                    if locked.is_empty() { self.why_locked(&stat, "its folder") } else { locked.to_owned() };
                 match self.read_folder(&path, depth + 1, &why, into, left) {
                     Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => {
-                        into.entries.insert(path, entry(Node::Other, "another file system is mounted there".into(), &stat));
+                        into.entries.insert(
+                            path,
+                            entry(Node::Other, "another file system is mounted there".into(), &stat),
+                        );
                     }
                     other => other?,
                 }
@@ -102,12 +113,20 @@ impl Rooted {
         Ok(())
     }
 
-    fn read_entry(&self, folder: &OwnedFd, name: &str, path: &str, stat: &Stat, left: &mut u64) -> io::Result<Option<Entry>> {
+    fn read_entry(
+        &self,
+        folder: &OwnedFd,
+        name: &str,
+        path: &str,
+        stat: &Stat,
+        left: &mut u64,
+    ) -> io::Result<Option<Entry>> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(folder, name, Vec::new())?.to_string_lossy().into_owned();
                 let inside = super::folder::join(path, &target).is_some();
-                let locked = if inside { String::new() } else { format!("it is a link out of the tree, to {target}") };
+                let locked =
+                    if inside { String::new() } else { format!("it is a link out of the tree, to {target}") };
                 Ok(Some(entry(Node::Link(target), locked, stat)))
             }
             FileType::RegularFile => self.read_file(folder, name, stat, left),
@@ -115,12 +134,26 @@ impl Rooted {
         }
     }
 
-    fn read_file(&self, folder: &OwnedFd, name: &str, stat: &Stat, left: &mut u64) -> io::Result<Option<Entry>> {
+    fn read_file(
+        &self,
+        folder: &OwnedFd,
+        name: &str,
+        stat: &Stat,
+        left: &mut u64,
+    ) -> io::Result<Option<Entry>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(folder, plain(name)?, flags, Mode::empty()).and_then(|fd| self.check_mount(&fd).map(|()| fd)) {
+        let file = match rustix::fs::openat(folder, plain(name)?, flags, Mode::empty())
+            .and_then(|fd| self.check_mount(&fd).map(|()| fd))
+        {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Ok(Some(entry(Node::Other, format!("it cannot be read: {}", io::Error::from(error)), stat))),
+            Err(error) => {
+                return Ok(Some(entry(
+                    Node::Other,
+                    format!("it cannot be read: {}", io::Error::from(error)),
+                    stat,
+                )));
+            }
         };
         let stat = rustix::fs::fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -156,7 +189,8 @@ impl Rooted {
     /// Puts the entries of edits where their paths are, each whole and on the disk. Everything is written beside its
     /// place first, so that a full disk is noticed before anything has changed.
     pub(crate) fn put_all(&self, edits: &[Edit]) -> io::Result<()> {
-        let prepared = edits.iter().map(|e| self.prepare(&e.path, e.after.as_ref())).collect::<io::Result<Vec<_>>>()?;
+        let prepared =
+            edits.iter().map(|e| self.prepare(&e.path, e.after.as_ref())).collect::<io::Result<Vec<_>>>()?;
         super::fail::point("prepared");
         for (n, mut one) in prepared.into_iter().enumerate() {
             one.place()?;
@@ -199,7 +233,12 @@ impl Rooted {
             let parent = self.folder(&at)?;
             match rustix::fs::mkdirat(&parent, plain(part)?, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
-                    let made = rustix::fs::openat(&parent, part, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+                    let made = rustix::fs::openat(
+                        &parent,
+                        part,
+                        OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                        Mode::empty(),
+                    )?;
                     // The agent's umask lets nobody else in.
                     rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755))?;
                     rustix::fs::fsync(&parent)?;
@@ -297,113 +336,5 @@ fn entry(node: Node, locked: String, stat: &Stat) -> Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{PermissionsExt as _, symlink},
-        sync::atomic::{AtomicUsize, Ordering},
-    };
-
-    use super::*;
-
-    impl Rooted {
-        fn put(&self, path: &str, entry: Option<&Entry>) -> io::Result<()> {
-            self.put_all(&[Edit { path: path.into(), before: None, after: entry.cloned() }])
-        }
-    }
-
-    fn tree() -> (tempfile::TempDir, Rooted) {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["sites-available", "sites-enabled"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
-        }
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let rooted = Rooted::open(folder.path()).unwrap();
-        (folder, rooted)
-    }
-
-    #[test]
-    fn what_is_put_is_read() {
-        let (folder, rooted) = tree();
-        rooted.put("sites-available/x", Some(&Entry::file("a;"))).unwrap();
-        rooted.put("sites-enabled/x", Some(&Entry::link("../sites-available/x"))).unwrap();
-        rooted.put("snippets/deep/y", Some(&Entry::file("b;"))).unwrap();
-        let read = rooted.read().unwrap();
-        assert_eq!(read.entries.keys().collect::<Vec<_>>(), ["sites-available/x", "sites-enabled/x", "snippets/deep/y"]);
-        assert!(read.entries.values().all(|e| e.locked.is_empty()), "{read:?}");
-        assert_eq!(fs::metadata(folder.path().join("snippets/deep/y")).unwrap().permissions().mode() & 0o777, 0o644);
-        rooted.put("sites-enabled/x", None).unwrap();
-        rooted.put("sites-enabled/x", None).unwrap();
-        assert!(!folder.path().join("sites-enabled/x").exists());
-        fs::write(folder.path().join("sites-available/.hms-123"), "x").unwrap();
-        rooted.remove_temporary().unwrap();
-        assert!(!folder.path().join("sites-available/.hms-123").exists());
-    }
-
-    /// Security cases 38, 40 and 41.
-    #[test]
-    fn nothing_is_read_or_written_through_what_leads_out() {
-        let (folder, rooted) = tree();
-        let outside = tempfile::tempdir().unwrap();
-        let secret = outside.path().join("secret");
-        fs::write(&secret, "secret").unwrap();
-        let at = |name: &str| folder.path().join(name);
-        symlink(&secret, at("sites-available/link")).unwrap();
-        symlink(outside.path(), at("linked")).unwrap();
-        fs::write(at("twice"), "x").unwrap();
-        fs::hard_link(at("twice"), at("again")).unwrap();
-        fs::write(at("open"), "x").unwrap();
-        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o666)).unwrap();
-        fs::create_dir(at("wide")).unwrap();
-        fs::set_permissions(at("wide"), fs::Permissions::from_mode(0o777)).unwrap();
-        fs::write(at("wide/x"), "x").unwrap();
-        fs::write(at("binary"), [0xff, 0xfe]).unwrap();
-        rustix::fs::mknodat(CWD, at("pipe"), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
-        let read = rooted.read().unwrap();
-        for (path, why) in [
-            ("sites-available/link", "link out of the tree"), ("linked", "link out"), ("twice", "hard link"), ("open", "written by others"),
-            ("wide/x", "its folder can be written"), ("binary", "UTF-8"), ("pipe", "regular"),
-        ] {
-            assert!(read.entries[path].locked.contains(why), "{path}: {}", read.entries[path].locked);
-        }
-        assert!(rooted.put("linked/x", Some(&Entry::file("x"))).is_err());
-        assert!(rooted.put("../x", Some(&Entry::file("x"))).is_err());
-        assert!(rooted.put("wide/y", Some(&Entry::file("x"))).is_err());
-        // A link is replaced, never followed.
-        rooted.put("sites-available/link", Some(&Entry::file("mine"))).unwrap();
-        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
-        assert_eq!(fs::read_to_string(at("sites-available/link")).unwrap(), "mine");
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
-    }
-
-    /// Security case 39.
-    #[test]
-    fn a_folder_that_is_swapped_for_a_link_meanwhile_is_never_left() {
-        const FLIPS: usize = 100_000;
-        // In memory: a disk would be asked to sync each time.
-        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-        let outside = tempfile::tempdir_in("/dev/shm").unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let (real, link) = (folder.path().join("sites-available"), folder.path().join("link"));
-        fs::create_dir(&real).unwrap();
-        symlink(outside.path(), &link).unwrap();
-        let rooted = Rooted::open(folder.path()).unwrap();
-        let flips = AtomicUsize::new(0);
-        let (mut written, mut refused) = (0_u32, 0_u32);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while flips.fetch_add(1, Ordering::Relaxed) < FLIPS {
-                    rustix::fs::renameat_with(CWD, &real, CWD, &link, rustix::fs::RenameFlags::EXCHANGE).unwrap();
-                }
-            });
-            while flips.load(Ordering::Relaxed) < FLIPS {
-                match rooted.put("sites-available/x", Some(&Entry::file("x"))) {
-                    Ok(()) => written += 1,
-                    Err(_) => refused += 1,
-                }
-            }
-        });
-        assert!(written > 0 && refused > 0, "{written} written, {refused} refused");
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-    }
-}
+#[path = "rooted_tests.rs"]
+mod tests;

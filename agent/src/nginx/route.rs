@@ -11,6 +11,7 @@ use super::{
     folder::Folder,
     lint::Linted,
     servers,
+    url::{Target, parse},
 };
 
 /// nginx follows internal redirects ten times.
@@ -19,75 +20,37 @@ const REWRITES_MAX: usize = 10;
 const STEPS: usize = 100_000;
 const CONSIDERED_MAX: usize = 60;
 const ACTIONS: [&str; 25] = [
-    "return", "rewrite", "try_files", "proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "root",
-    "alias", "index", "auth_basic", "auth_request", "allow", "deny", "limit_req", "proxy_cache", "stub_status", "internal", "error_page",
-    "if", "expires", "autoindex", "mirror",
+    "return",
+    "rewrite",
+    "try_files",
+    "proxy_pass",
+    "fastcgi_pass",
+    "uwsgi_pass",
+    "scgi_pass",
+    "grpc_pass",
+    "memcached_pass",
+    "root",
+    "alias",
+    "index",
+    "auth_basic",
+    "auth_request",
+    "allow",
+    "deny",
+    "limit_req",
+    "proxy_cache",
+    "stub_status",
+    "internal",
+    "error_page",
+    "if",
+    "expires",
+    "autoindex",
+    "mirror",
 ];
-
-/// A URL, as nginx takes it apart.
-struct Target {
-    tls: bool,
-    host: String,
-    port: u16,
-    /// Decoded, with dots and double slashes resolved.
-    uri: String,
-    request_uri: String,
-}
-
-fn parse(url: &str) -> Result<Target, Fault> {
-    let bad = |why: &str| Fault::invalid(format!("`{}` is not a URL: {why}", super::tree::shown(url))).hint("For example https://cigars.example.org/posts?id=1");
-    if url.len() > 4096 {
-        return Err(bad("it is longer than 4,096 characters"));
-    }
-    let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let (scheme, rest) = whole.split_once("://").ok_or_else(|| bad("it has no host"))?;
-    let tls = match scheme {
-        "http" => false,
-        "https" => true,
-        _ => return Err(bad("it must begin with http:// or https://")),
-    };
-    let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(at);
-    let authority: http::uri::Authority = authority.parse().map_err(|_| bad("its host is malformed"))?;
-    let path = path.split('#').next().unwrap_or_default();
-    let request_uri = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let uri = normal(request_uri.split('?').next().unwrap_or("/")).ok_or_else(|| bad("nginx answers 400 to its path"))?;
-    let host = authority.host().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-    Ok(Target { tls, host, port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }), uri, request_uri })
-}
-
-/// A path as locations are compared with it: decoded, `//` merged, `.` and `..` resolved.
-fn normal(path: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = path.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok().filter(|b| *b != 0)?);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mut parts: Vec<&str> = Vec::new();
-    let all: Vec<&str> = text.split('/').skip(1).collect();
-    for part in &all {
-        match *part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    let ends = all.last().is_some_and(|last| matches!(*last, "" | "." | ".."));
-    let joined = format!("/{}", parts.join("/"));
-    Some(if ends && joined != "/" { format!("{joined}/") } else { joined })
-}
 
 /// The groups of a match; `None` when there is none, or the pattern cannot be followed.
 pub(crate) fn matches(pattern: &str, any_case: bool, text: &str) -> Option<Vec<String>> {
-    let regex: Regex = RegexBuilder::new(pattern).case_insensitive(any_case).backtrack_limit(STEPS).build().ok()?;
+    let regex: Regex =
+        RegexBuilder::new(pattern).case_insensitive(any_case).backtrack_limit(STEPS).build().ok()?;
     let found = regex.captures(text).ok().flatten()?;
     Some(found.iter().map(|g| g.map_or_else(String::new, |m| m.as_str().to_owned())).collect())
 }
@@ -99,7 +62,8 @@ pub(crate) fn route(folder: &Folder, linted: &Linted, url: &str) -> Result<Route
     let http: Vec<&Item<'_>> = top.iter().filter(|i| i.name() == "http").collect();
     let servers: Vec<&Item<'_>> = http.iter().flat_map(|h| h.all("server")).collect();
     let chosen = servers::choose(&servers, &target.host, target.port, target.tls).ok_or_else(|| {
-        Fault::not_found("server that listens on port", &target.port.to_string()).hint("Add a server block with this port, or ask for another URL.")
+        Fault::not_found("server that listens on port", &target.port.to_string())
+            .hint("Add a server block with this port, or ask for another URL.")
     })?;
     let mut walk = Walk { target: &target, uri: target.uri.clone(), response: RouteNginxResponse::default() };
     walk.response.server = Some(chosen.server.place());
@@ -128,7 +92,8 @@ struct Walk<'t> {
 impl Walk<'_> {
     fn follow(&mut self, server: &Item<'_>, http: &[&Item<'_>]) {
         if let Rewritten::Answered = self.rewrite(server) {
-            "the server answers before it looks for a location".clone_into(&mut self.response.location_reason);
+            "the server answers before it looks for a location"
+                .clone_into(&mut self.response.location_reason);
             return;
         }
         for round in 0..=REWRITES_MAX {
@@ -136,7 +101,11 @@ impl Walk<'_> {
             let mut reason = String::new();
             self.find(server, &mut found, &mut reason);
             self.response.location = found.map(Item::place);
-            self.response.location_reason = if found.is_some() { reason } else { "no location matches: the server's own directives".to_owned() };
+            self.response.location_reason = if found.is_some() {
+                reason
+            } else {
+                "no location matches: the server's own directives".to_owned()
+            };
             let Some(location) = found else {
                 return self.act(&[server], http);
             };
@@ -145,7 +114,9 @@ impl Walk<'_> {
             }
             match self.rewrite(location) {
                 Rewritten::Again if round < REWRITES_MAX => {}
-                Rewritten::Again => "more than ten rewrites: nginx answers 500".clone_into(&mut self.response.location_reason),
+                Rewritten::Again => {
+                    "more than ten rewrites: nginx answers 500".clone_into(&mut self.response.location_reason)
+                }
                 Rewritten::Answered => return,
                 Rewritten::On => return self.act(&[location, server], http),
             }
@@ -154,20 +125,30 @@ impl Walk<'_> {
 
     /// Exact, then the longest prefix and what is nested in it, then patterns in their order.
     /// Whether the search is over.
-    fn find<'i, 'a>(&mut self, level: &'i Item<'a>, found: &mut Option<&'i Item<'a>>, reason: &mut String) -> bool {
-        let locations: Vec<(&Item<'_>, Kind<'_>)> = level.all("location").filter_map(|l| Some((l, Kind::of(l)?))).collect();
+    fn find<'i, 'a>(
+        &mut self,
+        level: &'i Item<'a>,
+        found: &mut Option<&'i Item<'a>>,
+        reason: &mut String,
+    ) -> bool {
+        let locations: Vec<(&Item<'_>, Kind<'_>)> =
+            level.all("location").filter_map(|l| Some((l, Kind::of(l)?))).collect();
         for (location, kind) in &locations {
             if self.response.considered.len() < CONSIDERED_MAX && !matches!(kind, Kind::Named) {
                 self.response.considered.push(location.place());
             }
         }
         let uri = self.uri.clone();
-        if let Some((location, _)) = locations.iter().find(|(_, k)| matches!(k, Kind::Exact(p) if *p == uri)) {
+        if let Some((location, _)) = locations.iter().find(|(_, k)| matches!(k, Kind::Exact(p) if *p == uri))
+        {
             *found = Some(location);
             "exactly this path (`=`)".clone_into(reason);
             return true;
         }
-        let redirect = locations.iter().find(|(l, k)| matches!(k, Kind::Prefix(p, _) if p.strip_suffix('/') == Some(&uri)) && l.children.iter().any(|c| c.name().ends_with("_pass")));
+        let redirect = locations.iter().find(|(l, k)| {
+            matches!(k, Kind::Prefix(p, _) if p.strip_suffix('/') == Some(&uri))
+                && l.children.iter().any(|c| c.name().ends_with("_pass"))
+        });
         let prefix = locations.iter().filter_map(|(l, k)| match k {
             Kind::Prefix(p, stops) if uri.starts_with(p) => Some((*l, *p, *stops)),
             _ => None,
@@ -178,14 +159,19 @@ impl Walk<'_> {
         });
         if let Some((location, _)) = redirect {
             *found = Some(location);
-            *reason = format!("redirect to {uri}/ (301), as this location ends with a slash and passes requests on");
+            *reason = format!(
+                "redirect to {uri}/ (301), as this location ends with a slash and passes requests on"
+            );
             return true;
         }
         let mut stops = false;
         if let Some((location, text, no_patterns)) = prefix {
             *found = Some(location);
             stops = no_patterns;
-            *reason = format!("the longest prefix, {text}{}", if no_patterns { " (`^~`: no pattern is tried)" } else { "" });
+            *reason = format!(
+                "the longest prefix, {text}{}",
+                if no_patterns { " (`^~`: no pattern is tried)" } else { "" }
+            );
             if self.find(location, found, reason) {
                 return true;
             }
@@ -193,7 +179,9 @@ impl Walk<'_> {
         if stops {
             return false;
         }
-        let pattern = locations.iter().find(|(_, k)| matches!(k, Kind::Pattern(p, any_case) if matches(p, *any_case, &uri).is_some()));
+        let pattern = locations
+            .iter()
+            .find(|(_, k)| matches!(k, Kind::Pattern(p, any_case) if matches(p, *any_case, &uri).is_some()));
         if let Some((location, Kind::Pattern(text, _))) = pattern {
             *found = Some(location);
             *reason = format!("the first pattern that matches, {text}");
@@ -272,7 +260,8 @@ impl Walk<'_> {
             out.push_str(&rest[..at]);
             let after = rest[at + 1..].trim_start_matches('{');
             let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            let value = name.parse::<usize>().ok().and_then(|n| groups.get(n).cloned()).or_else(|| self.value(&name));
+            let value =
+                name.parse::<usize>().ok().and_then(|n| groups.get(n).cloned()).or_else(|| self.value(&name));
             out.push_str(&value.unwrap_or_default());
             rest = after[name.len()..].trim_start_matches('}');
         }
@@ -304,7 +293,10 @@ impl Walk<'_> {
         let known: Vec<NginxPlace> = self.response.actions.clone();
         let own = first.children.iter().filter(|c| ACTIONS.contains(&c.name())).map(Item::place);
         self.response.actions.extend(own.filter(|p| !known.contains(p)));
-        let passes = first.children.iter().any(|c| c.name().ends_with("_pass") || matches!(c.name(), "root" | "alias" | "return"));
+        let passes = first
+            .children
+            .iter()
+            .any(|c| c.name().ends_with("_pass") || matches!(c.name(), "root" | "alias" | "return"));
         if passes {
             return;
         }
@@ -351,7 +343,10 @@ impl<'a> Kind<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::{folder::Entry, lint::lint}, *};
+    use super::{
+        super::{folder::Entry, lint::lint},
+        *,
+    };
 
     fn ask(conf: &str, url: &str) -> String {
         let mut folder = Folder::default();
@@ -363,26 +358,24 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_compared_in_their_normal_form() {
-        for (path, is) in [("/", "/"), ("//a///b", "/a/b"), ("/a/../b/./c", "/b/c"), ("/%61", "/a"), ("/a/..", "/"), ("/a/b/..", "/a/"), ("/a/", "/a/")] {
-            assert_eq!(normal(path).as_deref(), Some(is), "{path}");
-        }
-        for bad in ["/..", "/%zz", "/%00", "/%4"] {
-            assert_eq!(normal(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn locations_are_found_in_nginxs_order() {
         let conf = "server { listen 80; server_name a.org; root /srv/a; location / { return 200 root; } location = /x { return 200 exact; } \
                     location /img/ { return 200 img; } location ^~ /static/ { return 200 static; } location ~ \\.png$ { return 200 png; } \
                     location /app/ { location /app/sub/ { return 200 sub; } return 200 app; } location /f { try_files $uri /i; } \
                     location /r { rewrite ^/r/(.*)$ /img/$1 last; } location /p/ { proxy_pass http://x; } }";
         for (url, says) in [
-            ("http://a.org/", "return 200 root"), ("http://a.org/x", "return 200 exact"), ("http://a.org/x/", "return 200 root"),
-            ("http://a.org/img/a", "return 200 img"), ("http://a.org/img/a.png", "return 200 png"), ("http://a.org/static/a.png", "return 200 static"),
-            ("http://a.org/app/sub/x", "return 200 sub"), ("http://a.org/app/x", "return 200 app"), ("http://a.org/app/x.png", "return 200 png"),
-            ("http://a.org/f", "root /srv/a"), ("http://a.org/r/z", "return 200 img"), ("http://a.org:81/", "there is no server that listens on port named `81`"),
+            ("http://a.org/", "return 200 root"),
+            ("http://a.org/x", "return 200 exact"),
+            ("http://a.org/x/", "return 200 root"),
+            ("http://a.org/img/a", "return 200 img"),
+            ("http://a.org/img/a.png", "return 200 png"),
+            ("http://a.org/static/a.png", "return 200 static"),
+            ("http://a.org/app/sub/x", "return 200 sub"),
+            ("http://a.org/app/x", "return 200 app"),
+            ("http://a.org/app/x.png", "return 200 png"),
+            ("http://a.org/f", "root /srv/a"),
+            ("http://a.org/r/z", "return 200 img"),
+            ("http://a.org:81/", "there is no server that listens on port named `81`"),
         ] {
             assert_eq!(ask(conf, url), says, "{url}");
         }
@@ -394,8 +387,16 @@ mod tests {
                     server { listen 80; server_name *.b.org; return 200 b; } server { listen 80; server_name .c.b.org; return 200 c; } \
                     server { listen 80; server_name ~^w\\d+; return 200 pattern; } server { listen 443 ssl; return 200 tls; }";
         for (url, says) in [
-            ("a.org", "exact"), ("A.ORG.", "exact"), ("www.z.de", "exact"), ("x.b.org", "b"), ("b.org", "default"), ("c.b.org", "c"),
-            ("d.c.b.org", "c"), ("w12.x", "pattern"), ("none", "default"), ("https://q", "tls"),
+            ("a.org", "exact"),
+            ("A.ORG.", "exact"),
+            ("www.z.de", "exact"),
+            ("x.b.org", "b"),
+            ("b.org", "default"),
+            ("c.b.org", "c"),
+            ("d.c.b.org", "c"),
+            ("w12.x", "pattern"),
+            ("none", "default"),
+            ("https://q", "tls"),
         ] {
             assert_eq!(ask(conf, url), format!("return 200 {says}"), "{url}");
         }

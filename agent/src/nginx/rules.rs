@@ -37,13 +37,24 @@ impl Finding {
 }
 
 const ROOTS: [&str; 12] = [
-    "/srv", "/var/www", "/usr/share", "/usr/local/share", "/usr/local/www", "/opt", "/var/lib", "/var/opt", "/home", "/data",
-    "/mnt", "/var/cache/nginx",
+    "/srv",
+    "/var/www",
+    "/usr/share",
+    "/usr/local/share",
+    "/usr/local/www",
+    "/opt",
+    "/var/lib",
+    "/var/opt",
+    "/home",
+    "/data",
+    "/mnt",
+    "/var/cache/nginx",
 ];
 /// Of these, only a folder in it: everybody keeps something there.
 const SHARED: [&str; 4] = ["/home", "/var/lib", "/var/opt", "/usr/share"];
 const LOGS: [&str; 1] = ["/var/log/nginx"];
-const KEYS: [&str; 6] = ["/etc/letsencrypt", "/etc/ssl", "/etc/nginx", "/etc/pki", "/var/lib/acme", "/usr/share/ca-certificates"];
+const KEYS: [&str; 6] =
+    ["/etc/letsencrypt", "/etc/ssl", "/etc/nginx", "/etc/pki", "/var/lib/acme", "/usr/share/ca-certificates"];
 const CACHES: [&str; 7] = ["/var/cache", "/var/lib/nginx", "/var/tmp", "/tmp", "/dev/shm", "/srv", "/data"];
 const PIDS: [&str; 2] = ["/run", "/var/run"];
 const DATA: [&str; 5] = ["/etc/nginx", "/usr/share", "/usr/local/share", "/var/lib", "/opt"];
@@ -52,11 +63,28 @@ const USERS: [&str; 5] = ["www-data", "nginx", "http", "nobody", "www"];
 
 /// Directives whose first argument is a file with a key, a certificate or the like.
 const KEY_FILES: [&str; 22] = [
-    "ssl_certificate", "ssl_certificate_key", "ssl_client_certificate", "ssl_crl", "ssl_dhparam", "ssl_password_file",
-    "ssl_session_ticket_key", "ssl_stapling_file", "ssl_trusted_certificate", "quic_host_key", "proxy_ssl_certificate",
-    "proxy_ssl_certificate_key", "proxy_ssl_crl", "proxy_ssl_password_file", "proxy_ssl_trusted_certificate",
-    "grpc_ssl_certificate", "grpc_ssl_certificate_key", "grpc_ssl_trusted_certificate", "uwsgi_ssl_certificate",
-    "uwsgi_ssl_certificate_key", "uwsgi_ssl_trusted_certificate", "auth_basic_user_file",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "ssl_client_certificate",
+    "ssl_crl",
+    "ssl_dhparam",
+    "ssl_password_file",
+    "ssl_session_ticket_key",
+    "ssl_stapling_file",
+    "ssl_trusted_certificate",
+    "quic_host_key",
+    "proxy_ssl_certificate",
+    "proxy_ssl_certificate_key",
+    "proxy_ssl_crl",
+    "proxy_ssl_password_file",
+    "proxy_ssl_trusted_certificate",
+    "grpc_ssl_certificate",
+    "grpc_ssl_certificate_key",
+    "grpc_ssl_trusted_certificate",
+    "uwsgi_ssl_certificate",
+    "uwsgi_ssl_certificate_key",
+    "uwsgi_ssl_trusted_certificate",
+    "auth_basic_user_file",
 ];
 
 /// Looks at the arguments of a directive. `around` are the blocks that it stands in, the innermost last.
@@ -64,8 +92,13 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
     let (name, first) = (directive.name.value.as_str(), directive.arg(0));
     let mut found = Vec::new();
     let mut add = |finding: Option<Finding>| found.extend(finding);
-    if directive.args.iter().any(|w| w.value.contains(['\0', '\r', '\n']) && !name.ends_with("log_format")) && !may_span(name) {
-        add(Some(Finding::never(format!("an argument of `{name}` has a line break in it"), "A quote may be missing.")));
+    if directive.args.iter().any(|w| w.value.contains('\0')) {
+        add(Some(Finding::never(format!("an argument of `{name}` has a NUL in it"), "Remove it.")));
+    } else if is_one_line(name) && directive.args.iter().any(|w| w.raw.contains('\n')) {
+        add(Some(Finding::warning(
+            format!("an argument of `{name}` goes on over a line break"),
+            "A quote may be missing.",
+        )));
     }
     match name {
         "root" | "alias" => {
@@ -76,7 +109,8 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
         "load_module" => add(module(first)),
         "user" => add(user(directive)),
         "pid" | "lock_file" => add(own_pid(name, first)),
-        "try_files" | "index" | "rewrite" | "error_page" | "auth_request" | "mirror" | "add_before_body" | "add_after_body" => {
+        "try_files" | "index" | "rewrite" | "error_page" | "auth_request" | "mirror" | "add_before_body"
+        | "add_after_body" => {
             uris::check(directive).into_iter().for_each(|finding| add(Some(finding)));
             directive.args.iter().filter(|_| name == "rewrite").for_each(|w| add(pattern(name, &w.value)));
         }
@@ -89,11 +123,17 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
             let rest = directive.args.iter().skip(1);
             rest.filter_map(|w| w.value.strip_prefix("temp_path=")).for_each(|path| add(cache(name, path)));
         }
-        "client_body_temp_path" | "proxy_temp_path" | "fastcgi_temp_path" | "uwsgi_temp_path" | "scgi_temp_path" => {
+        "client_body_temp_path"
+        | "proxy_temp_path"
+        | "fastcgi_temp_path"
+        | "uwsgi_temp_path"
+        | "scgi_temp_path" => {
             add(cache(name, first));
         }
         "geoip_country" | "geoip_city" | "geoip_org" | "geoip2" => add(file(name, first, &DATA, paths::ROOT)),
-        "proxy_pass" | "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "grpc_pass" | "memcached_pass" => add(target(name, first)),
+        "proxy_pass" | "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "grpc_pass" | "memcached_pass" => {
+            add(target(name, first))
+        }
         "server" if !directive.args.is_empty() => add(target("server", first)),
         "ssl_ocsp_responder" | "ssl_stapling_responder" => add(target(name, first)),
         "listen" => add(listen(first)),
@@ -103,27 +143,44 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
         }
         "uwsgi_param" | "uwsgi_modifier1" => add(uwsgi(directive)),
         "ssl_conf_command" | "proxy_ssl_conf_command" => add(command(name, first)),
-        "location" | "server_name" | "if" | "map" => directive.args.iter().for_each(|w| add(pattern(name, &w.value))),
+        "location" | "server_name" | "if" | "map" => {
+            directive.args.iter().for_each(|w| add(pattern(name, &w.value)))
+        }
         _ if KEY_FILES.contains(&name) => add(key(name, first)),
         _ => {}
     }
     found
 }
 
-/// Values that people do write over several lines.
-fn may_span(name: &str) -> bool {
-    matches!(name, "log_format" | "add_header" | "more_set_headers" | "echo" | "return" | "sub_filter" | "ssl_ciphers" | "if" | "map")
-        || !super::directives::contexts(name).is_some_and(|_| true)
+/// Directives whose values nobody writes over several lines.
+fn is_one_line(name: &str) -> bool {
+    matches!(
+        name,
+        "root"
+            | "alias"
+            | "listen"
+            | "server_name"
+            | "index"
+            | "try_files"
+            | "location"
+            | "error_log"
+            | "access_log"
+    ) || name.ends_with("_pass")
+        || KEY_FILES.contains(&name)
 }
 
 /// The folder that files are served from.
 fn root(directive: &Directive, around: &[&Directive]) -> Option<Finding> {
     let (name, path) = (directive.name.value.as_str(), directive.arg(0));
-    let whole = if path.starts_with(['/', '$']) { path.to_owned() } else { format!("/usr/share/nginx/{path}") };
-    let variable = |why: &str| Some(Finding::named(format!("{name}:variable"), format!("the path of `{name}` {why}")));
+    let whole =
+        if path.starts_with(['/', '$']) { path.to_owned() } else { format!("/usr/share/nginx/{path}") };
+    let variable =
+        |why: &str| Some(Finding::named(format!("{name}:variable"), format!("the path of `{name}` {why}")));
     match paths::judge(&whole, &ROOTS) {
         _ if path.starts_with('$') => variable("begins with a variable"),
-        Standing::Good if whole.contains('$') && !is_plain_variable(&whole, around) => variable("depends on what a client sends"),
+        Standing::Good if whole.contains('$') && !is_plain_variable(&whole, around) => {
+            variable("depends on what a client sends")
+        }
         Standing::Good if !SHARED.contains(&paths::clean(&whole).as_str()) => None,
         Standing::Never => {
             let hint = "Files are served from /srv, /var/www, /home and the like.";
@@ -140,7 +197,10 @@ fn outside(name: &str) -> Finding {
 fn file(name: &str, path: &str, places: &[&str], relative_to: &str) -> Option<Finding> {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{relative_to}/{path}") };
     if path.contains('$') {
-        return Some(Finding::named(format!("{name}:variable"), format!("the path of `{name}` depends on a variable")));
+        return Some(Finding::named(
+            format!("{name}:variable"),
+            format!("the path of `{name}` depends on a variable"),
+        ));
     }
     match paths::judge(&whole, places) {
         Standing::Good => None,
@@ -154,11 +214,17 @@ fn cache(name: &str, path: &str) -> Option<Finding> {
     let clean = paths::clean(path);
     let own = match clean.strip_prefix("/var/cache/") {
         Some(rest) => rest.starts_with("nginx"),
-        None => is_in(&clean, "/var/lib/nginx") || ["nginx", "cache", "/tmp/", "temp"].iter().any(|w| last_parts(&clean).contains(w)),
+        None => {
+            is_in(&clean, "/var/lib/nginx")
+                || ["nginx", "cache", "/tmp/", "temp"].iter().any(|w| last_parts(&clean).contains(w))
+        }
     };
     match paths::judge(path, &CACHES) {
         Standing::Good if own && !path.contains('$') => None,
-        Standing::Never => Some(Finding::never(format!("`{name}` must not lead there"), "Caches are kept below /var/cache/nginx.")),
+        Standing::Never => Some(Finding::never(
+            format!("`{name}` must not lead there"),
+            "Caches are kept below /var/cache/nginx.",
+        )),
         _ => Some(outside(name)),
     }
 }
@@ -173,10 +239,14 @@ fn last_parts(clean: &str) -> &str {
 fn own_pid(name: &str, path: &str) -> Option<Finding> {
     let clean = paths::clean(path);
     let file = PIDS.iter().find_map(|place| clean.strip_prefix(place)?.strip_prefix('/'));
-    let own = file.is_some_and(|file| file.starts_with("nginx") && (file.ends_with(".pid") || file.ends_with(".lock")));
+    let own = file
+        .is_some_and(|file| file.starts_with("nginx") && (file.ends_with(".pid") || file.ends_with(".lock")));
     match paths::judge(path, &PIDS) {
         Standing::Good if own => None,
-        Standing::Never => Some(Finding::never(format!("`{name}` must not lead there"), "Leave it out, or use /run/nginx.pid.")),
+        Standing::Never => Some(Finding::never(
+            format!("`{name}` must not lead there"),
+            "Leave it out, or use /run/nginx.pid.",
+        )),
         _ => Some(outside(name)),
     }
 }
@@ -185,9 +255,13 @@ fn own_pid(name: &str, path: &str) -> Option<Finding> {
 fn is_plain_variable(path: &str, around: &[&Directive]) -> bool {
     let mut rest = path;
     while let Some(at) = rest.find('$') {
-        let name: String =
-            rest[at + 1..].trim_start_matches('{').chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let safe = matches!(name.as_str(), "host" | "server_name" | "server_port" | "scheme") || uris::is_of_host_name(&name, around);
+        let name: String = rest[at + 1..]
+            .trim_start_matches('{')
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        let safe = matches!(name.as_str(), "host" | "server_name" | "server_port" | "scheme")
+            || uris::is_of_host_name(&name, around);
         if !safe {
             return false;
         }
@@ -218,29 +292,42 @@ fn log(name: &str, value: &str) -> Option<Finding> {
         return None;
     }
     if value.starts_with("syslog:") {
-        return Some(Finding::named(format!("{name}:syslog"), "the log goes to another program, maybe on another host"));
+        return Some(Finding::named(
+            format!("{name}:syslog"),
+            "the log goes to another program, maybe on another host",
+        ));
     }
     if value.contains('$') || value.starts_with("memory:") || value.contains('|') {
-        return Some(Finding::named(format!("{name}:variable"), format!("where `{name}` writes to is not fixed"))
-            .filter_path(value));
+        return Some(
+            Finding::named(format!("{name}:variable"), format!("where `{name}` writes to is not fixed"))
+                .filter_path(value),
+        );
     }
     match paths::judge(value, &LOGS) {
         Standing::Good => None,
-        _ if is_in(value, "/var/log") && paths::judge(value, &["/var/log"]) == Standing::Good => {
-            Some(Finding::named(format!("{name}:outside"), format!("`{name}` writes outside of /var/log/nginx")))
-        }
-        _ => Some(Finding::never(format!("`{name}` must write below /var/log/nginx"), "Or say `off`, where the log is not wanted.")),
+        _ if is_in(value, "/var/log") && paths::judge(value, &["/var/log"]) == Standing::Good => Some(
+            Finding::named(format!("{name}:outside"), format!("`{name}` writes outside of /var/log/nginx")),
+        ),
+        _ => Some(Finding::never(
+            format!("`{name}` must write below /var/log/nginx"),
+            "Or say `off`, where the log is not wanted.",
+        )),
     }
 }
 
 impl Finding {
     /// A variable does not make a path outside of the log folder acceptable.
     fn filter_path(self, value: &str) -> Self {
-        let inside = value.split('$').next().is_some_and(|fixed| is_in(fixed.trim_end_matches('/'), "/var/log/nginx") || fixed.starts_with("/var/log/nginx/"));
+        let inside = value.split('$').next().is_some_and(|fixed| {
+            is_in(fixed.trim_end_matches('/'), "/var/log/nginx") || fixed.starts_with("/var/log/nginx/")
+        });
         if inside && !value.contains("..") && !value.contains('|') {
             return self;
         }
-        Self::never("a log must go to a file below /var/log/nginx", "Or say `off`, where the log is not wanted.")
+        Self::never(
+            "a log must go to a file below /var/log/nginx",
+            "Or say `off`, where the log is not wanted.",
+        )
     }
 }
 
@@ -249,12 +336,16 @@ fn module(path: &str) -> Option<Finding> {
         .iter()
         .find_map(|place| path.strip_prefix(place));
     let plain = |name: &str| {
-        name.strip_suffix(".so").is_some_and(|stem| stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)))
+        name.strip_suffix(".so")
+            .is_some_and(|stem| stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)))
     };
     match name {
         // The folder of the configuration is no place for programs.
         Some(name) if plain(name) && !path.starts_with("/etc") => None,
-        _ => Some(Finding::never("a module is loaded only from nginx's own folder", "Install the module's package: it goes to /usr/lib/nginx/modules.")),
+        _ => Some(Finding::never(
+            "a module is loaded only from nginx's own folder",
+            "Install the module's package: it goes to /usr/lib/nginx/modules.",
+        )),
     }
 }
 
@@ -295,18 +386,39 @@ fn listen(value: &str) -> Option<Finding> {
 
 /// Parameters with which PHP can be made to run other files than those that were asked for.
 fn php(directive: &Directive) -> Option<Finding> {
-    let is_setting = matches!(directive.arg(0).to_ascii_uppercase().as_str(), "PHP_VALUE" | "PHP_ADMIN_VALUE" | "PHP_FLAG" | "PHP_ADMIN_FLAG");
+    let is_setting = matches!(
+        directive.arg(0).to_ascii_uppercase().as_str(),
+        "PHP_VALUE" | "PHP_ADMIN_VALUE" | "PHP_FLAG" | "PHP_ADMIN_FLAG"
+    );
     let value = directive.arg(1).to_ascii_lowercase();
-    let runs = ["prepend", "append_file", "extension", "allow_url", "disable_functions", "open_basedir", "sendmail_path", "$"];
-    (is_setting && runs.iter().any(|word| value.contains(word)))
-        .then(|| Finding::named("fastcgi_param:PHP_VALUE".to_owned(), "this setting makes PHP run, or load, other files"))
+    let runs = [
+        "prepend",
+        "append_file",
+        "extension",
+        "allow_url",
+        "disable_functions",
+        "open_basedir",
+        "sendmail_path",
+        "$",
+    ];
+    (is_setting && runs.iter().any(|word| value.contains(word))).then(|| {
+        Finding::named(
+            "fastcgi_param:PHP_VALUE".to_owned(),
+            "this setting makes PHP run, or load, other files",
+        )
+    })
 }
 
 /// Which file PHP runs is not for the client to say.
 fn script(directive: &Directive) -> Option<Finding> {
-    let names_file = matches!(directive.arg(0).to_ascii_uppercase().as_str(), "SCRIPT_FILENAME" | "DOCUMENT_ROOT");
-    (names_file && uris::is_of_client(directive.arg(1)))
-        .then(|| Finding::named("fastcgi_param:SCRIPT_FILENAME".to_owned(), "a client would choose the file that is run"))
+    let names_file =
+        matches!(directive.arg(0).to_ascii_uppercase().as_str(), "SCRIPT_FILENAME" | "DOCUMENT_ROOT");
+    (names_file && uris::is_of_client(directive.arg(1))).then(|| {
+        Finding::named(
+            "fastcgi_param:SCRIPT_FILENAME".to_owned(),
+            "a client would choose the file that is run",
+        )
+    })
 }
 
 /// Parameters and modes with which uWSGI loads other apps, or runs what it is sent.
@@ -322,9 +434,25 @@ fn uwsgi(directive: &Directive) -> Option<Finding> {
 
 /// Commands of SSL_CONF_cmd(3) that only tune TLS.
 fn command(name: &str, value: &str) -> Option<Finding> {
-    let tunes = ["Ciphersuites", "CipherString", "Options", "Curves", "Groups", "SignatureAlgorithms", "MinProtocol", "MaxProtocol",
-        "ClientSignatureAlgorithms", "NumTickets", "RecordPadding"];
-    (!tunes.contains(&value)).then(|| Finding::never(format!("`{name} {}` may name files", super::tree::shown(value)), "Use nginx's own directives for files."))
+    let tunes = [
+        "Ciphersuites",
+        "CipherString",
+        "Options",
+        "Curves",
+        "Groups",
+        "SignatureAlgorithms",
+        "MinProtocol",
+        "MaxProtocol",
+        "ClientSignatureAlgorithms",
+        "NumTickets",
+        "RecordPadding",
+    ];
+    (!tunes.contains(&value)).then(|| {
+        Finding::never(
+            format!("`{name} {}` may name files", super::tree::shown(value)),
+            "Use nginx's own directives for files.",
+        )
+    })
 }
 
 fn key(name: &str, value: &str) -> Option<Finding> {
@@ -342,13 +470,24 @@ fn key(name: &str, value: &str) -> Option<Finding> {
     let whole = if name == "auth_basic_user_file" { whole.replace("/.htpasswd", "/htpasswd") } else { whole };
     match paths::judge(&whole, &KEYS) {
         Standing::Good => None,
-        Standing::Unusual => Some(Finding::named(format!("{name}:outside"), format!("`{name}` names a file in an unusual place"))),
-        Standing::Never if is_in(&whole, "/etc") && whole.contains("/ssl/") && paths::judge(&whole, &["/etc"]) == Standing::Good => {
-            Some(Finding::named(format!("{name}:outside"), format!("`{name}` names a file in an unusual place")))
+        Standing::Unusual => Some(Finding::named(
+            format!("{name}:outside"),
+            format!("`{name}` names a file in an unusual place"),
+        )),
+        Standing::Never
+            if is_in(&whole, "/etc")
+                && whole.contains("/ssl/")
+                && paths::judge(&whole, &["/etc"]) == Standing::Good =>
+        {
+            Some(Finding::named(
+                format!("{name}:outside"),
+                format!("`{name}` names a file in an unusual place"),
+            ))
         }
-        Standing::Never => {
-            Some(Finding::never(format!("`{name}` must not name that file"), "Use /etc/letsencrypt, /etc/ssl or /etc/nginx."))
-        }
+        Standing::Never => Some(Finding::never(
+            format!("`{name}` must not name that file"),
+            "Use /etc/letsencrypt, /etc/ssl or /etc/nginx.",
+        )),
     }
 }
 

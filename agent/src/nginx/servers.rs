@@ -30,12 +30,17 @@ fn parse(item: &Item<'_>) -> Option<Listen> {
     }
     let (host, port) = match value.parse::<u16>() {
         Ok(port) => ("*", port),
-        Err(_) => match value.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']')) {
+        Err(_) => match value.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
+        {
             Some((host, port)) => (host, port.parse().ok()?),
             None => (value, 80),
         },
     };
-    let host = if matches!(host, "*" | "0.0.0.0" | "") { "*".to_owned() } else { host.trim_matches(['[', ']']).to_owned() };
+    let host = if matches!(host, "*" | "0.0.0.0" | "") {
+        "*".to_owned()
+    } else {
+        host.trim_matches(['[', ']']).to_owned()
+    };
     let flags: Vec<&str> = item.directive.args.iter().skip(1).map(|w| w.value.as_str()).collect();
     Some(Listen {
         host,
@@ -55,7 +60,12 @@ fn listens(server: &Item<'_>) -> Vec<Listen> {
 }
 
 /// The server for a host name and port; `host` in lower case, without a dot at its end.
-pub(crate) fn choose<'t, 'a>(servers: &[&'t Item<'a>], host: &str, port: u16, tls: bool) -> Option<Chosen<'t, 'a>> {
+pub(crate) fn choose<'t, 'a>(
+    servers: &[&'t Item<'a>],
+    host: &str,
+    port: u16,
+    tls: bool,
+) -> Option<Chosen<'t, 'a>> {
     let mut groups: BTreeMap<String, Vec<(&'t Item<'a>, Listen)>> = BTreeMap::new();
     for server in servers {
         for listen in listens(server).into_iter().filter(|l| l.port == port) {
@@ -69,21 +79,35 @@ pub(crate) fn choose<'t, 'a>(servers: &[&'t Item<'a>], host: &str, port: u16, tl
         .or_else(|| groups.contains_key("::").then(|| "::".to_owned()))
         .or_else(|| groups.keys().next().cloned())?;
     let group = groups.remove(&key)?;
-    let (at, mut reason) = by_name(&group.iter().map(|(s, _)| *s).collect::<Vec<_>>(), host).unwrap_or_else(|| {
-        let explicit = group.iter().position(|(_, l)| l.default);
-        let why = if explicit.is_some() { "default_server of this port" } else { "the first server of this port, as no default_server is named" };
-        (explicit.unwrap_or(0), format!("no server_name matches: {why}"))
-    });
+    let (at, mut reason) =
+        by_name(&group.iter().map(|(s, _)| *s).collect::<Vec<_>>(), host).unwrap_or_else(|| {
+            let explicit = group.iter().position(|(_, l)| l.default);
+            let why = if explicit.is_some() {
+                "default_server of this port"
+            } else {
+                "the first server of this port, as no default_server is named"
+            };
+            (explicit.unwrap_or(0), format!("no server_name matches: {why}"))
+        });
     let (server, listen) = &group[at];
     if tls != group.iter().any(|(_, l)| l.tls) {
-        reason.push_str(if tls { "; but port speaks no TLS" } else { "; but the port speaks TLS, so nginx answers 400" });
+        reason.push_str(if tls {
+            "; but port speaks no TLS"
+        } else {
+            "; but the port speaks TLS, so nginx answers 400"
+        });
     }
     Some(Chosen { server, reason, listen: listen.text.clone() })
 }
 
 /// Exact names, then the longest name with a leading asterisk, then with a trailing one, then patterns in their order.
 fn by_name(group: &[&Item<'_>], host: &str) -> Option<(usize, String)> {
-    let names = || group.iter().enumerate().flat_map(|(at, s)| s.all("server_name").flat_map(move |d| d.directive.args.iter().map(move |w| (at, w.value.as_str()))));
+    let names = || {
+        group.iter().enumerate().flat_map(|(at, s)| {
+            s.all("server_name")
+                .flat_map(move |d| d.directive.args.iter().map(move |w| (at, w.value.as_str())))
+        })
+    };
     let exact = names().find(|(_, name)| {
         let name = name.to_ascii_lowercase();
         name == host || name.strip_prefix('.') == Some(host)
@@ -93,13 +117,20 @@ fn by_name(group: &[&Item<'_>], host: &str) -> Option<(usize, String)> {
     }
     let leading = names().filter(|(_, name)| {
         let suffix = name.strip_prefix('*').or_else(|| name.starts_with('.').then_some(*name));
-        suffix.is_some_and(|s| s.starts_with('.') && host.ends_with(&s.to_ascii_lowercase()) && host.len() > s.len())
+        suffix.is_some_and(|s| {
+            s.starts_with('.') && host.ends_with(&s.to_ascii_lowercase()) && host.len() > s.len()
+        })
     });
     if let Some((at, name)) = longest(leading) {
         return Some((at, format!("server_name {name}, the longest with an asterisk in front")));
     }
     let trailing = names().filter(|(_, name)| {
-        name.strip_suffix('*').is_some_and(|p| p.ends_with('.') && !p.starts_with('*') && host.starts_with(&p.to_ascii_lowercase()) && host.len() > p.len())
+        name.strip_suffix('*').is_some_and(|p| {
+            p.ends_with('.')
+                && !p.starts_with('*')
+                && host.starts_with(&p.to_ascii_lowercase())
+                && host.len() > p.len()
+        })
     });
     if let Some((at, name)) = longest(trailing) {
         return Some((at, format!("server_name {name}, the longest with an asterisk at its end")));
@@ -113,7 +144,9 @@ fn by_name(group: &[&Item<'_>], host: &str) -> Option<(usize, String)> {
 fn longest<'n>(names: impl Iterator<Item = (usize, &'n str)>) -> Option<(usize, &'n str)> {
     // Of equal ones the first counts: nginx ignores the later.
     names.fold(None, |best: Option<(usize, &str)>, one| match best {
-        Some(best) if best.1.trim_start_matches('*').len() >= one.1.trim_start_matches('*').len() => Some(best),
+        Some(best) if best.1.trim_start_matches('*').len() >= one.1.trim_start_matches('*').len() => {
+            Some(best)
+        }
         _ => Some(one),
     })
 }

@@ -5,15 +5,16 @@ use std::time::Instant;
 use hms_proto::{
     fault::Fault,
     host::v1::{
-        ApplyNginxRequest, ApplyNginxResponse, ConfirmNginxRequest, GetNginxRequest, ListNginxRequest, NginxFile, NginxTree,
-        ReloadNginxRequest, RevertNginxRequest, RouteNginxRequest, RouteNginxResponse, TestNginxRequest, TestNginxResponse,
-        nginx_service_server::NginxService,
+        ApplyNginxRequest, ApplyNginxResponse, ConfirmNginxRequest, GetNginxRequest, ListNginxRequest,
+        NginxFile, NginxTree, ReloadNginxRequest, RevertNginxRequest, RouteNginxRequest, RouteNginxResponse,
+        TestNginxRequest, TestNginxResponse, nginx_service_server::NginxService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use super::{
-    Nginx, lint::lint,
+    Nginx,
+    lint::lint,
     paths::ConfigPath,
     pipeline::{self, Steps},
     prove::prove,
@@ -47,7 +48,11 @@ impl Nginx {
             return Err(pipeline::refused(proof.problems));
         }
         if !reload::is_running(&session).await? {
-            return Err(Fault::new(hms_proto::fault::FaultKind::Failed, "nginx is not running, so it cannot reload").hint("Start nginx.service."));
+            return Err(Fault::new(
+                hms_proto::fault::FaultKind::Failed,
+                "nginx is not running, so it cannot reload",
+            )
+            .hint("Start nginx.service."));
         }
         let step = Instant::now();
         let said = reload::reload(&session, &reload::error_logs(&lint(&live))).await?;
@@ -71,7 +76,10 @@ impl NginxService for Nginx {
         Ok(Response::new(self.test_now(request.into_inner()).await?))
     }
 
-    async fn apply(&self, request: Request<ApplyNginxRequest>) -> Result<Response<ApplyNginxResponse>, Status> {
+    async fn apply(
+        &self,
+        request: Request<ApplyNginxRequest>,
+    ) -> Result<Response<ApplyNginxResponse>, Status> {
         let actor = actor(&request);
         Ok(Response::new(pipeline::apply(self, &actor, request.get_ref()).await?))
     }
@@ -90,7 +98,10 @@ impl NginxService for Nginx {
         Ok(Response::new(self.reload_now().await?))
     }
 
-    async fn route(&self, request: Request<RouteNginxRequest>) -> Result<Response<RouteNginxResponse>, Status> {
+    async fn route(
+        &self,
+        request: Request<RouteNginxRequest>,
+    ) -> Result<Response<RouteNginxResponse>, Status> {
         let live = self.live().await?;
         let url = request.into_inner().url;
         Ok(Response::new(super::blocking(move || route::route(&live, &lint(&live), &url)).await?))

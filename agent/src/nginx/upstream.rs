@@ -6,17 +6,46 @@ use super::paths::{self, Standing};
 
 /// Control sockets: whoever can write to them owns the host, or its data.
 const SOCKETS: [&str; 23] = [
-    "/run/user", "/run/credentials", "/run/lxd", "/var/lib/lxd", "/var/snap", "/run/incus", "/var/lib/incus", "/run/crio",
+    "/run/user",
+    "/run/credentials",
+    "/run/lxd",
+    "/var/lib/lxd",
+    "/var/snap",
+    "/run/incus",
+    "/var/lib/incus",
+    "/run/crio",
     "/run/lock",
-    "/run/systemd", "/run/dbus", "/run/docker", "/run/docker.sock", "/run/containerd", "/run/podman", "/run/hms",
-    "/run/hms-agent", "/run/hms-controller", "/run/postgresql", "/run/mysqld", "/run/snapd.socket", "/run/libvirt",
+    "/run/systemd",
+    "/run/dbus",
+    "/run/docker",
+    "/run/docker.sock",
+    "/run/containerd",
+    "/run/podman",
+    "/run/hms",
+    "/run/hms-agent",
+    "/run/hms-controller",
+    "/run/postgresql",
+    "/run/mysqld",
+    "/run/snapd.socket",
+    "/run/libvirt",
     "/run/udev",
 ];
 /// Where apps put theirs.
-const PLACES: [&str; 10] =
-    ["/run", "/srv", "/var/www", "/opt", "/home", "/tmp", "/var/lib", "/var/opt", "/data", "/usr/share/nginx"];
+const PLACES: [&str; 10] = [
+    "/run",
+    "/srv",
+    "/var/www",
+    "/opt",
+    "/home",
+    "/tmp",
+    "/var/lib",
+    "/var/opt",
+    "/data",
+    "/usr/share/nginx",
+];
 /// Names under which clouds hand out their secrets.
-const METADATA: [&str; 4] = ["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
+const METADATA: [&str; 4] =
+    ["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
 const AGENT_PORT: u16 = hms_proto::AGENT_PORT;
 const CONTROLLER_PORT: u16 = 9443;
 
@@ -39,7 +68,10 @@ pub(crate) fn judge(target: &str) -> Verdict {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // These two begin with a slash, whatever a client sends.
-    let path = ["$request_uri", "$uri"].iter().find_map(|path| authority.split_once(path)).filter(|(_, after)| !is_of_name(after));
+    let path = ["$request_uri", "$uri"]
+        .iter()
+        .find_map(|path| authority.split_once(path))
+        .filter(|(_, after)| !is_of_name(after));
     let authority = path.map_or(authority, |(before, _)| before);
     if authority.is_empty() || authority.contains('$') || target.starts_with('$') {
         return Verdict::Named("variable", "where it passes requests to depends on a variable".to_owned());
@@ -59,7 +91,9 @@ pub(crate) fn judge(target: &str) -> Verdict {
         None => is_own_name(host),
     };
     match port {
-        Some(AGENT_PORT) if local => Verdict::Never(format!("port {AGENT_PORT} of this host is HMS's own agent")),
+        Some(AGENT_PORT) if local => {
+            Verdict::Never(format!("port {AGENT_PORT} of this host is HMS's own agent"))
+        }
         Some(CONTROLLER_PORT) if local => {
             Verdict::Named("9443", format!("port {CONTROLLER_PORT} of this host may be HMS's own controller"))
         }
@@ -79,7 +113,10 @@ fn strip_unix(text: &str) -> Option<&str> {
 
 fn judge_socket(path: &str) -> Verdict {
     if path.contains('$') {
-        return Verdict::Named("variable", "which socket it passes requests to depends on a variable".to_owned());
+        return Verdict::Named(
+            "variable",
+            "which socket it passes requests to depends on a variable".to_owned(),
+        );
     }
     let path = path.strip_prefix("/var/run/").map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"));
     let bad = SOCKETS.iter().any(|socket| paths::is_in(&path, socket)) || path.ends_with("/docker.sock");
@@ -143,14 +180,18 @@ pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         // fd00:ec2::254 is the metadata service of EC2.
-        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfe80 || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        IpAddr::V6(v6) => {
+            v6.segments()[0] & 0xffc0 == 0xfe80 || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+        }
     }
 }
 
 fn is_own_name(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
-    matches!(host.as_str(), "localhost" | "ip6-localhost" | "localhost.localdomain") || host.ends_with(".localhost") || host == own
+    matches!(host.as_str(), "localhost" | "ip6-localhost" | "localhost.localdomain")
+        || host.ends_with(".localhost")
+        || host == own
 }
 
 #[cfg(test)]
@@ -161,22 +202,62 @@ mod tests {
     #[test]
     fn targets_that_turn_nginx_against_its_host_are_refused() {
         for never in [
-            "http://169.254.169.254/latest", "http://169.254.0.1", "http://2852039166/", "http://0xa9fea9fe", "http://0251.0376.0251.0376",
-            "http://169.254.43518", "http://[fe80::1]:80", "http://[::ffff:169.254.169.254]", "http://metadata.google.internal/",
-            "http://METADATA.google.internal.:80/", "https://127.0.0.1:9444", "https://localhost:9444", "https://[::1]:9444",
-            "https://0:9444", "https://127.1:9444", "https://[::]:9444/", "http://user@127.0.0.1:80", "http://unix:/run/systemd/private",
-            "http://unix:/var/run/docker.sock:/v1", "unix:/run/dbus/system_bus_socket", "http://unix:/run//dbus/x", "http://UNIX:/run/dbus/x",
-            "unix:/etc/x.sock", "unix:/run/../run/docker.sock", "unix:/run/postgresql/.s.PGSQL.5432", "[fd00:ec2::254]:80",
+            "http://169.254.169.254/latest",
+            "http://169.254.0.1",
+            "http://2852039166/",
+            "http://0xa9fea9fe",
+            "http://0251.0376.0251.0376",
+            "http://169.254.43518",
+            "http://[fe80::1]:80",
+            "http://[::ffff:169.254.169.254]",
+            "http://metadata.google.internal/",
+            "http://METADATA.google.internal.:80/",
+            "https://127.0.0.1:9444",
+            "https://localhost:9444",
+            "https://[::1]:9444",
+            "https://0:9444",
+            "https://127.1:9444",
+            "https://[::]:9444/",
+            "http://user@127.0.0.1:80",
+            "http://unix:/run/systemd/private",
+            "http://unix:/var/run/docker.sock:/v1",
+            "unix:/run/dbus/system_bus_socket",
+            "http://unix:/run//dbus/x",
+            "http://UNIX:/run/dbus/x",
+            "unix:/etc/x.sock",
+            "unix:/run/../run/docker.sock",
+            "unix:/run/postgresql/.s.PGSQL.5432",
+            "[fd00:ec2::254]:80",
         ] {
             assert!(matches!(judge(never), Verdict::Never(_)), "{never}: {:?}", judge(never));
         }
-        for named in ["http://$host", "http://$host$request_uri", "http://a$uri_host", "http://$request_uri", "$backend", "https://${x}:80", "http://unix:/run/$x.sock"] {
+        for named in [
+            "http://$host",
+            "http://$host$request_uri",
+            "http://a$uri_host",
+            "http://$request_uri",
+            "$backend",
+            "https://${x}:80",
+            "http://unix:/run/$x.sock",
+        ] {
             assert!(matches!(judge(named), Verdict::Named("variable", _)), "{named}");
         }
         for good in [
-            "http://127.0.0.1:3000", "http://localhost:3000/$request_uri", "http://127.0.0.1:7001$request_uri", "http://app$uri$is_args$args", "http://app_server", "unix:/run/php/php8.2-fpm.sock",
-            "http://unix:/srv/app/shared/tmp/sockets/puma.sock:/x", "https://10.0.0.5:8443", "127.0.0.1:9000", "grpc://127.0.0.1:50051",
-            "http://[::1]:8080", "https://example.org", "unix:/var/run/puma.sock", "unix:/tmp/unicorn.sock", "http://10.0.0.9:9443",
+            "http://127.0.0.1:3000",
+            "http://localhost:3000/$request_uri",
+            "http://127.0.0.1:7001$request_uri",
+            "http://app$uri$is_args$args",
+            "http://app_server",
+            "unix:/run/php/php8.2-fpm.sock",
+            "http://unix:/srv/app/shared/tmp/sockets/puma.sock:/x",
+            "https://10.0.0.5:8443",
+            "127.0.0.1:9000",
+            "grpc://127.0.0.1:50051",
+            "http://[::1]:8080",
+            "https://example.org",
+            "unix:/var/run/puma.sock",
+            "unix:/tmp/unicorn.sock",
+            "http://10.0.0.9:9443",
         ] {
             assert_eq!(judge(good), Verdict::Good, "{good}");
         }

@@ -23,7 +23,9 @@ pub(crate) async fn tree(nginx: &Nginx) -> Result<NginxTree, Fault> {
     let version = nginx.version().await;
     let live = match nginx.live().await {
         Ok(live) => live,
-        Err(fault) if version.is_empty() && fault.kind() == hms_proto::fault::FaultKind::NotFound => return Ok(NginxTree::default()),
+        Err(fault) if version.is_empty() && fault.kind() == hms_proto::fault::FaultKind::NotFound => {
+            return Ok(NginxTree::default());
+        }
         Err(fault) => return Err(fault),
     };
     let linted = {
@@ -31,7 +33,9 @@ pub(crate) async fn tree(nginx: &Nginx) -> Result<NginxTree, Fault> {
         super::blocking(move || Ok(lint(&live))).await?
     };
     let session = nginx.0.bus.session().await?;
-    let running = reload::state(&session).await?.is_some_and(|u| matches!(u.active_state.as_str(), "active" | "reloading"));
+    let running = reload::state(&session)
+        .await?
+        .is_some_and(|u| matches!(u.active_state.as_str(), "active" | "reloading"));
     let tested = if version.is_empty() { Vec::new() } else { tested(nginx, &live, &linted).await };
     let aside = nginx.0.records.quarantined();
     let change = nginx.0.records.change()?.filter(|c| c.phase == Phase::Waiting);
@@ -53,7 +57,15 @@ pub(crate) async fn get(nginx: &Nginx, path: &str) -> Result<NginxFile, Fault> {
     let live = nginx.live().await?;
     let entry = live.entries.get(path).ok_or_else(|| Fault::not_found("configuration file", path))?;
     let linted = lint(&live);
-    let tested = nginx.0.tested.lock().await.as_ref().filter(|(sha, _)| *sha == live.sha256()).map(|(_, p)| p.clone()).unwrap_or_default();
+    let tested = nginx
+        .0
+        .tested
+        .lock()
+        .await
+        .as_ref()
+        .filter(|(sha, _)| *sha == live.sha256())
+        .map(|(_, p)| p.clone())
+        .unwrap_or_default();
     let mut file = file(path, entry, &live, &linted, &tested, &nginx.0.records.quarantined());
     if let Some(content) = entry.content()
         && !is_secret(entry)
@@ -66,7 +78,8 @@ pub(crate) async fn get(nginx: &Nginx, path: &str) -> Result<NginxFile, Fault> {
 
 /// Links in sites-enabled to a site are told with the site.
 fn is_link_within(live: &Folder, path: &str) -> bool {
-    matches!(live.entries.get(path).map(|e| &e.node), Some(Node::Link(_))) && live.resolve(path).is_some_and(|to| to.starts_with("sites-available/"))
+    matches!(live.entries.get(path).map(|e| &e.node), Some(Node::Link(_)))
+        && live.resolve(path).is_some_and(|to| to.starts_with("sites-available/"))
 }
 
 /// Keys and password files lie in configuration folders, too, and are nobody's to read here.
@@ -76,8 +89,17 @@ pub(crate) fn is_secret(entry: &Entry) -> bool {
 
 /// Whether a file has keys in it, or passwords as auth_basic_user_file takes them.
 pub(crate) fn holds_keys(content: &[u8]) -> bool {
-    let marks: [&[u8]; 9] =
-        [b"PRIVATE KEY-----", b":$apr1$", b":$2y$", b":$2a$", b":$2b$", b":$5$", b":$6$", b":{SSHA}", b":{PLAIN}"];
+    let marks: [&[u8]; 9] = [
+        b"PRIVATE KEY-----",
+        b":$apr1$",
+        b":$2y$",
+        b":$2a$",
+        b":$2b$",
+        b":$5$",
+        b":$6$",
+        b":{SSHA}",
+        b":{PLAIN}",
+    ];
     marks.iter().any(|mark| content.windows(mark.len()).any(|w| w == *mark))
 }
 
@@ -91,17 +113,30 @@ fn kind(path: &str) -> NginxFileKind {
     }
 }
 
-fn file(path: &str, entry: &Entry, live: &Folder, linted: &Linted, tested: &[ConfigProblem], aside: &BTreeSet<String>) -> NginxFile {
+fn file(
+    path: &str,
+    entry: &Entry,
+    live: &Folder,
+    linted: &Linted,
+    tested: &[ConfigProblem],
+    aside: &BTreeSet<String>,
+) -> NginxFile {
     let content = entry.content();
-    let included: Vec<String> = linted.included_by.get(path).into_iter().flatten().take(SHOWN_MAX).cloned().collect();
+    let included: Vec<String> =
+        linted.included_by.get(path).into_iter().flatten().take(SHOWN_MAX).cloned().collect();
     let kind = kind(path);
     let enabled = match kind {
         NginxFileKind::Main => true,
         NginxFileKind::Site if path.starts_with("sites-available/") => !live.links_to(path).is_empty(),
         _ => !included.is_empty(),
     };
-    let locked = if entry.locked.is_empty() && is_secret(entry) { "it holds secrets".to_owned() } else { entry.locked.clone() };
-    let problems = linted.problems.iter().chain(tested).filter(|p| p.path == path).take(SHOWN_MAX).cloned().collect();
+    let locked = if entry.locked.is_empty() && is_secret(entry) {
+        "it holds secrets".to_owned()
+    } else {
+        entry.locked.clone()
+    };
+    let problems =
+        linted.problems.iter().chain(tested).filter(|p| p.path == path).take(SHOWN_MAX).cloned().collect();
     NginxFile {
         path: path.to_owned(),
         kind: kind.into(),
@@ -129,7 +164,11 @@ fn words(linted: &Linted, path: &str, name: &str) -> Vec<String> {
             if d.name.value != name {
                 return;
             }
-            let values = if name == "listen" { vec![d.args.iter().map(|w| w.value.as_str()).collect::<Vec<_>>().join(" ")] } else { d.args.iter().map(|w| w.value.clone()).collect() };
+            let values = if name == "listen" {
+                vec![d.args.iter().map(|w| w.value.as_str()).collect::<Vec<_>>().join(" ")]
+            } else {
+                d.args.iter().map(|w| w.value.clone()).collect()
+            };
             for value in values {
                 if found.len() < SHOWN_MAX && !found.contains(&value) {
                     found.push(value);
@@ -151,17 +190,24 @@ async fn tested(nginx: &Nginx, live: &Folder, linted: &Linted) -> Vec<ConfigProb
         return problems.clone();
     }
     let said = match nginx.0.bus.session().await {
-        Ok(session) => check(&session, &super::state_of(nginx), Purpose::Look, live, &linted.files).await,
+        Ok(session) => check(&session, &super::state_of(nginx), Purpose::Look, live, linted).await,
         Err(fault) => Err(fault),
     };
     match said {
         Ok(problems) => {
-            if !problems.iter().any(|p| p.severity == "error") && matches!(nginx.0.records.change(), Ok(None)) {
+            if !problems.iter().any(|p| p.severity == "error") && matches!(nginx.0.records.change(), Ok(None))
+            {
                 nginx.0.records.set_good(live);
             }
             *known = Some((sha, problems.clone()));
             problems
         }
-        Err(fault) => vec![ConfigProblem { severity: "warning".into(), message: fault.message, hint: fault.hint, source: "nginx".into(), ..Default::default() }],
+        Err(fault) => vec![ConfigProblem {
+            severity: "warning".into(),
+            message: fault.message,
+            hint: fault.hint,
+            source: "nginx".into(),
+            ..Default::default()
+        }],
     }
 }

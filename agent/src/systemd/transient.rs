@@ -51,7 +51,9 @@ pub(crate) struct Done {
 
 /// Runs it to its end. It has no network, sees a system that it cannot write to, and its output is kept apart.
 pub(crate) async fn run(session: &Session, work: &Work) -> Result<Done, Fault> {
-    let broken = |e: io::Error| Fault::new(FaultKind::Failed, format!("cannot hold the output of `{}`: {e}", work.unit));
+    let broken = |e: io::Error| {
+        Fault::new(FaultKind::Failed, format!("cannot hold the output of `{}`: {e}", work.unit))
+    };
     let output = memfd().map_err(broken)?;
     let mut signals = session.signals();
     let properties = properties(work, &output)?;
@@ -67,7 +69,11 @@ pub(crate) async fn run(session: &Session, work: &Work) -> Result<Done, Fault> {
 }
 
 /// How a job ended, if it does within this time.
-pub(crate) async fn job_ended(signals: &mut broadcast::Receiver<Signal>, job: &OwnedObjectPath, limit: Duration) -> Result<String, Fault> {
+pub(crate) async fn job_ended(
+    signals: &mut broadcast::Receiver<Signal>,
+    job: &OwnedObjectPath,
+    limit: Duration,
+) -> Result<String, Fault> {
     let ended = tokio::time::timeout(limit, job_result(signals, job)).await;
     ended.map_err(|_| Fault::new(FaultKind::Unknown, "a job of systemd did not end in time"))?
 }
@@ -89,7 +95,8 @@ fn properties(work: &Work, output: &File) -> Result<Vec<(String, OwnedVariant)>,
     let commands: Vec<(String, Vec<String>, bool)> = vec![(program, work.command.clone(), false)];
     let binds: Vec<(String, String, bool, u64)> =
         work.binds.iter().map(|(from, to)| (from.clone(), to.clone(), false, 0)).collect();
-    let empty: Vec<(String, String)> = work.empty.iter().map(|path| (path.clone(), "mode=0755".to_owned())).collect();
+    let empty: Vec<(String, String)> =
+        work.empty.iter().map(|path| (path.clone(), "mode=0755".to_owned())).collect();
     let capabilities = work.capabilities.iter().fold(0_u64, |set, bit| set | 1 << bit);
     let text = |text: &str| Variant::from(text.to_owned());
     let fd = || Variant::from(Fd::from(output.as_fd()));
@@ -121,7 +128,9 @@ fn properties(work: &Work, output: &File) -> Result<Vec<(String, OwnedVariant)>,
         ("LimitCORE", Variant::from(0_u64)),
     ];
     let own = |(name, value): (&str, Variant<'_>)| {
-        let value = value.try_to_owned().map_err(|e| crate::internal(format!("cannot pass {name} to systemd: {e}")))?;
+        let value = value
+            .try_to_owned()
+            .map_err(|e| crate::internal(format!("cannot pass {name} to systemd: {e}")))?;
         Ok((name.to_owned(), value))
     };
     values.into_iter().map(own).collect()
