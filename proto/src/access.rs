@@ -84,6 +84,7 @@ fn blank_secrets(message: &mut DynamicMessage) {
         match message.get_field_mut(&field) {
             Value::String(text) if secret => *text = "[redacted]".into(),
             _ if secret => message.clear_field(&field),
+            Value::String(text) => shorten(text),
             Value::Message(inner) => blank_secrets(inner),
             Value::List(items) => items.iter_mut().for_each(blank_item),
             Value::Map(entries) => entries.values_mut().for_each(blank_item),
@@ -92,7 +93,19 @@ fn blank_secrets(message: &mut DynamicMessage) {
     }
 }
 
+/// A record says what was done; whole files are not for it.
+fn shorten(text: &mut String) {
+    const MOST: usize = 2000;
+    if text.len() > MOST {
+        let start: String = text.chars().take(MOST / 2).collect();
+        *text = format!("{start}… ({} bytes)", text.len());
+    }
+}
+
 fn blank_item(value: &mut Value) {
+    if let Value::String(text) = value {
+        shorten(text);
+    }
     if let Value::Message(inner) = value {
         blank_secrets(inner);
     }

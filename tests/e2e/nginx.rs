@@ -7,8 +7,8 @@ use hms_proto::fault::{Fault, FaultKind};
 use hms_proto::host::v1::nginx_change::Action;
 use hms_proto::host::v1::nginx_service_client::NginxServiceClient;
 use hms_proto::host::v1::{
-    ApplyNginxRequest, ApplyNginxResponse, GetNginxRequest, ListNginxRequest, NginxChange, NginxTree, ReloadNginxRequest,
-    RouteNginxRequest, TestNginxRequest,
+    ApplyNginxRequest, ApplyNginxResponse, GetNginxRequest, ListNginxRequest, NginxChange, NginxTree,
+    ReloadNginxRequest, RouteNginxRequest, TestNginxRequest,
 };
 use hms_proto::identity::Kind;
 use hms_tests::people::log_in_as_admin;
@@ -58,15 +58,31 @@ impl Bench {
         self.apply_as(Uuid::new_v4(), changes, 0).await
     }
 
-    pub(crate) async fn apply_as(&self, id: Uuid, changes: Vec<NginxChange>, confirm_s: u32) -> Result<ApplyNginxResponse, Fault> {
-        let request = ApplyNginxRequest { id: id.to_string(), changes, accept: Vec::new(), confirm_s, reason: "a test".into() };
+    pub(crate) async fn apply_as(
+        &self,
+        id: Uuid,
+        changes: Vec<NginxChange>,
+        confirm_s: u32,
+    ) -> Result<ApplyNginxResponse, Fault> {
+        let request = ApplyNginxRequest {
+            id: id.to_string(),
+            changes,
+            accept: Vec::new(),
+            confirm_s,
+            reason: "a test".into(),
+        };
         Ok(self.client().apply(request).await.map_err(|s| Fault::from_status(&s))?.into_inner())
     }
 
     pub(crate) async fn errors(&self, changes: Vec<NginxChange>) -> Result<Vec<String>> {
         let answer = self.client().test(TestNginxRequest { changes, accept: Vec::new() }).await?.into_inner();
         ensure!(answer.ok == !answer.problems.iter().any(|p| p.severity == "error"));
-        Ok(answer.problems.iter().filter(|p| p.severity == "error").map(|p| format!("{}:{} {}", p.path, p.line, p.message)).collect())
+        Ok(answer
+            .problems
+            .iter()
+            .filter(|p| p.severity == "error")
+            .map(|p| format!("{}:{} {}", p.path, p.line, p.message))
+            .collect())
     }
 
     /// What nginx answers for a server name.
@@ -78,24 +94,32 @@ impl Bench {
 
     /// Everything below a folder, with owners, modes and contents.
     pub(crate) async fn picture(&self, folders: &[&str]) -> Result<String> {
-        let argv = [&["find"], folders, &["-not", "-type", "s", "-printf", "%p %y %U:%G %m %s %l\n"]].concat();
+        let argv =
+            [&["find"], folders, &["-not", "-type", "s", "-printf", "%p %y %U:%G %m %s %l\n"]].concat();
         let mut lines: Vec<String> = self.host().run(&argv).await?.lines().map(str::to_owned).collect();
         lines.sort();
         Ok(lines.join("\n"))
     }
 
     pub(crate) async fn etc(&self) -> Result<String> {
-        let sums = self.host().run(&["sh", "-c", "find /etc/nginx -type f -exec sha256sum {} + | sort"]).await?;
+        let sums =
+            self.host().run(&["sh", "-c", "find /etc/nginx -type f -exec sha256sum {} + | sort"]).await?;
         Ok(format!("{}\n{sums}", self.picture(&["/etc/nginx"]).await?))
     }
 }
 
 pub(crate) fn site(name: &str, says: &str) -> String {
-    format!("server {{\n    listen 80;\n    server_name {name};\n    location / {{ return 200 \"{says}\"; }}\n}}\n")
+    format!(
+        "server {{\n    listen 80;\n    server_name {name};\n    location / {{ return 200 \"{says}\"; }}\n}}\n"
+    )
 }
 
 pub(crate) fn content(path: &str, text: &str, expected: &str) -> NginxChange {
-    NginxChange { path: path.into(), action: Some(Action::Content(text.into())), expected_sha256: expected.into() }
+    NginxChange {
+        path: path.into(),
+        action: Some(Action::Content(text.into())),
+        expected_sha256: expected.into(),
+    }
 }
 
 pub(crate) fn enable(path: &str, on: bool) -> NginxChange {
@@ -127,7 +151,10 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
     let nginx_conf = tree.files.iter().find(|f| f.path == "nginx.conf").context("nginx.conf")?;
     ensure!(nginx_conf.enabled && nginx_conf.locked.is_empty(), "{nginx_conf:?}");
     let cigar = tree.files.iter().find(|f| f.path == "sites-available/cigar").context("cigar")?;
-    ensure!(cigar.enabled && cigar.included_by == ["nginx.conf:60"] && cigar.problems.is_empty(), "{cigar:?}");
+    ensure!(
+        cigar.enabled && cigar.included_by == ["nginx.conf:60"] && cigar.problems.is_empty(),
+        "{cigar:?}"
+    );
 
     // New, changed, disabled, enabled, deleted.
     let answer = bench.apply(new_site("one.test", "first")).await?;
@@ -160,8 +187,14 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
         (vec![content(path, unseen, &sha)], "sites-available/one.test:1: unknown \"no_such_variable\""),
         (vec![content("conf.d/b.conf", unseen, "")], "no_such_variable"),
         (vec![content("conf.d/b.conf", "gzip on", "")], "conf.d/b.conf:1"),
-        (vec![content("nginx.conf", &main.replace("http {", "http {{"), &bench.sha("nginx.conf").await?)], "nginx.conf:"),
-        (vec![content("sites-available/b", unseen, ""), enable("sites-available/b", true)], "sites-available/b:1"),
+        (
+            vec![content("nginx.conf", &main.replace("http {", "http {{"), &bench.sha("nginx.conf").await?)],
+            "nginx.conf:",
+        ),
+        (
+            vec![content("sites-available/b", unseen, ""), enable("sites-available/b", true)],
+            "sites-available/b:1",
+        ),
         (vec![delete("mime.types", &bench.sha("mime.types").await?)], "mime.types"),
     ] {
         let fault = refused(bench.apply(changes).await, FaultKind::Failed)?;
@@ -172,7 +205,10 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
 
     // Somebody else was faster; and an edit on the host itself.
     bench.apply(vec![content(path, &site("one.test", "third"), &sha)]).await?;
-    let fault = refused(bench.apply(vec![content(path, &site("one.test", "fourth"), &sha)]).await, FaultKind::Conflict)?;
+    let fault = refused(
+        bench.apply(vec![content(path, &site("one.test", "fourth"), &sha)]).await,
+        FaultKind::Conflict,
+    )?;
     ensure!(fault.message.contains(path), "{}", fault.message);
     bench.host().write_file("/etc/nginx/sites-available/one.test", site("one.test", "by hand")).await?;
     refused(bench.apply(vec![delete(path, &sha)]).await, FaultKind::Conflict)?;
@@ -181,13 +217,25 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
 
     // A port that something else has.
     let mut holder = bench.host().command(&["python3", "-m", "http.server", "8099"])?;
-    let mut holder = holder.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
+    let mut holder =
+        holder.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
     bench.host().run_until(SOON, &["sh", "-c", "ss -ltn | grep -q :8099"]).await?;
     let before = bench.etc().await?;
     let on_port = site("port.test", "x").replace("listen 80", "listen 8099");
-    let fault = refused(bench.apply(vec![content("sites-available/port.test", &on_port, ""), enable("sites-available/port.test", true)]).await, FaultKind::Failed)?;
+    let fault = refused(
+        bench
+            .apply(vec![
+                content("sites-available/port.test", &on_port, ""),
+                enable("sites-available/port.test", true),
+            ])
+            .await,
+        FaultKind::Failed,
+    )?;
     ensure!(fault.message.contains("8099") || fault.message.contains("could not bind"), "{fault:#?}");
-    ensure!(fault.unit.as_ref().is_some_and(|u| u.log_lines.iter().any(|l| l.contains("8099"))), "{fault:#?}");
+    ensure!(
+        fault.unit.as_ref().is_some_and(|u| u.log_lines.iter().any(|l| l.contains("8099"))),
+        "{fault:#?}"
+    );
     assert_eq!(bench.etc().await?, before);
     assert_eq!(bench.ask("one.test").await?, "by hand");
     holder.kill().await?;
@@ -195,12 +243,23 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
     assert_eq!(last.result, "rolled-back");
 
     // An app that does not answer any longer.
-    let broken = bench.host().read_file("/etc/nginx/sites-available/cigar").await?.replace("puma.sock", "none.sock");
-    let fault = refused(bench.apply(vec![content("sites-available/cigar", &broken, &bench.sha("sites-available/cigar").await?)]).await, FaultKind::Failed)?;
+    let broken =
+        bench.host().read_file("/etc/nginx/sites-available/cigar").await?.replace("puma.sock", "none.sock");
+    let fault = refused(
+        bench
+            .apply(vec![content(
+                "sites-available/cigar",
+                &broken,
+                &bench.sha("sites-available/cigar").await?,
+            )])
+            .await,
+        FaultKind::Failed,
+    )?;
     ensure!(fault.message.contains("502") && fault.message.contains("put back"), "{}", fault.message);
     assert_eq!(bench.etc().await?, before);
 
-    let route = bench.client().route(RouteNginxRequest { url: "http://one.test/x".into() }).await?.into_inner();
+    let route =
+        bench.client().route(RouteNginxRequest { url: "http://one.test/x".into() }).await?.into_inner();
     ensure!(route.server.is_some_and(|p| p.path == path), "{:?}", route.server_reason);
     Ok(())
 }

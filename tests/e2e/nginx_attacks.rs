@@ -24,15 +24,36 @@ async fn links_pipes_and_open_folders_are_not_written_through() -> Result<()> {
         echo '-----BEGIN PRIVATE KEY-----' > key.pem; chmod 644 key.pem")
     .await?;
     let tree = bench.list().await?;
-    for path in ["sites-available/shadow", "snippets/out", "sites-available/twice", "sites-available/pipe", "wide/x", "sites-available/foreign", "key.pem"] {
+    for path in [
+        "sites-available/shadow",
+        "snippets/out",
+        "sites-available/twice",
+        "sites-available/pipe",
+        "wide/x",
+        "sites-available/foreign",
+        "key.pem",
+    ] {
         let file = tree.files.iter().find(|f| f.path == path);
         ensure!(file.is_some_and(|f| !f.locked.is_empty()), "{path}: {file:?}");
-        let file = bench.client().get(hms_proto::host::v1::GetNginxRequest { path: path.into() }).await?.into_inner();
+        let file = bench
+            .client()
+            .get(hms_proto::host::v1::GetNginxRequest { path: path.into() })
+            .await?
+            .into_inner();
         ensure!(!file.content.contains("root:") && !file.content.contains("PRIVATE"), "{file:?}");
     }
     let before = bench.picture(&["/etc/nginx", "/root"]).await?;
     let secret = sh(&bench, "cat /root/secret; sha256sum /etc/shadow").await?;
-    for path in ["sites-available/shadow", "snippets/out/x", "sites-available/twice", "sites-available/pipe", "wide/x", "wide/new", "mounted/new", "sites-available/foreign"] {
+    for path in [
+        "sites-available/shadow",
+        "snippets/out/x",
+        "sites-available/twice",
+        "sites-available/pipe",
+        "wide/x",
+        "wide/new",
+        "mounted/new",
+        "sites-available/foreign",
+    ] {
         let sha = bench.sha(path).await.unwrap_or_default();
         let answer = bench.apply(vec![content(path, "gzip on;\n", &sha)]).await;
         ensure!(answer.is_err(), "{path} was written");
@@ -52,12 +73,23 @@ async fn a_test_leaves_no_trace() -> Result<()> {
     let bench = Bench::new().await?;
     bench.list().await?;
     sh(&bench, "mkdir -p /var/cache/nginx /run/own; systemctl stop cron.service 2>/dev/null || true").await?;
-    const SEEN: [&str; 9] = ["/etc", "/root", "/srv", "/var/log/nginx", "/var/lib/nginx", "/var/cache", "/opt", "/home", "/run/own"];
+    const SEEN: [&str; 9] = [
+        "/etc",
+        "/root",
+        "/srv",
+        "/var/log/nginx",
+        "/var/lib/nginx",
+        "/var/cache",
+        "/opt",
+        "/home",
+        "/run/own",
+    ];
     let before = bench.picture(&SEEN).await?;
     let good = "proxy_cache_path /var/cache/nginx/new levels=1:2 keys_zone=z:1m;\nserver {\n listen 8085;\n server_name trace.test;\n \
         access_log /var/log/nginx/new.access.log;\n error_log /var/log/nginx/new.error.log;\n client_body_temp_path /var/lib/nginx/new;\n \
         location / { proxy_cache z; proxy_pass http://localhost:1; }\n}\n";
-    let changes = |text: &str| vec![content("sites-available/t", text, ""), enable("sites-available/t", true)];
+    let changes =
+        |text: &str| vec![content("sites-available/t", text, ""), enable("sites-available/t", true)];
     let errors = bench.errors(changes(good)).await?;
     ensure!(errors.is_empty(), "{errors:?}");
     assert_eq!(bench.picture(&SEEN).await?, before);
@@ -67,8 +99,15 @@ async fn a_test_leaves_no_trace() -> Result<()> {
     let address = bench.host().address();
     ensure!(bench.errors(changes(&format!("server {{ listen {address}:8086; }}"))).await?.is_empty());
     ensure!(!bench.errors(changes("server { listen 192.0.2.77:8086; }")).await?.is_empty());
-    ensure!(bench.errors(changes("server { listen 8086; location / { proxy_pass http://asterra:81; } }")).await?.is_empty());
-    let unknown = bench.errors(changes("server { listen 8086; location / { proxy_pass http://nowhere.invalid; } }")).await?;
+    ensure!(
+        bench
+            .errors(changes("server { listen 8086; location / { proxy_pass http://asterra:81; } }"))
+            .await?
+            .is_empty()
+    );
+    let unknown = bench
+        .errors(changes("server { listen 8086; location / { proxy_pass http://nowhere.invalid; } }"))
+        .await?;
     ensure!(unknown.iter().any(|e| e.contains("host not found")), "{unknown:?}");
     for bad in [
         "load_module /tmp/evil.so;",
@@ -96,7 +135,11 @@ async fn a_full_disk_changes_nothing() -> Result<()> {
     let bench = Bench::new().await?;
     bench.apply(new_site("full.test", "before")).await?;
     let path = "sites-available/full.test";
-    let large = format!("{}{}", site("full.test", "after"), "# Nothing but space, line after line after line.\n".repeat(12_000));
+    let large = format!(
+        "{}{}",
+        site("full.test", "after"),
+        "# Nothing but space, line after line after line.\n".repeat(12_000)
+    );
     // First the agent's own disk, then the one of the configuration.
     sh(&bench, "systemctl stop hms-agent; cp -a /var/lib/hms-agent/nginx /root/kept; mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/hms-agent/nginx; \
         cp -a /root/kept/. /var/lib/hms-agent/nginx/; systemctl start hms-agent").await?;
@@ -129,15 +172,35 @@ async fn a_site_that_was_broken_before_does_not_stop_the_others() -> Result<()> 
     // B is broken by hand; C comes broken into the world.
     let broken = site("b.test", "b2").replace("return 200", "retrun 200");
     bench.host().write_file("/etc/nginx/sites-available/b.test", &broken).await?;
-    bench.host().write_file("/etc/nginx/sites-available/c.test", "server { listen 80; server_name c.test; return 200 $nothing; }\n").await?;
+    bench
+        .host()
+        .write_file(
+            "/etc/nginx/sites-available/c.test",
+            "server { listen 80; server_name c.test; return 200 $nothing; }\n",
+        )
+        .await?;
     sh(&bench, "ln -s ../sites-available/c.test /etc/nginx/sites-enabled/c.test").await?;
     let tree = bench.list().await?;
-    ensure!(tree.problems.iter().any(|p| p.path == "sites-available/b.test" && p.severity == "error"), "{:?}", tree.problems);
+    ensure!(
+        tree.problems.iter().any(|p| p.path == "sites-available/b.test" && p.severity == "error"),
+        "{:?}",
+        tree.problems
+    );
 
-    let change = content("sites-available/a.test", &site("a.test", "a2"), &bench.sha("sites-available/a.test").await?);
+    let change =
+        content("sites-available/a.test", &site("a.test", "a2"), &bench.sha("sites-available/a.test").await?);
     let answer = bench.apply(vec![change]).await?;
-    let named: Vec<&str> = answer.problems.iter().filter(|p| p.message.contains("broken before")).map(|p| p.path.as_str()).collect();
-    ensure!(named.contains(&"sites-available/b.test") && named.contains(&"sites-available/c.test"), "{:?}", answer.problems);
+    let named: Vec<&str> = answer
+        .problems
+        .iter()
+        .filter(|p| p.message.contains("broken before"))
+        .map(|p| p.path.as_str())
+        .collect();
+    ensure!(
+        named.contains(&"sites-available/b.test") && named.contains(&"sites-available/c.test"),
+        "{:?}",
+        answer.problems
+    );
     assert_eq!(bench.ask("a.test").await?, "a2");
     assert_eq!(bench.ask("b.test").await?, "b1");
     assert_eq!(bench.host().read_file("/etc/nginx/sites-available/b.test.broken").await?, broken);
@@ -148,9 +211,14 @@ async fn a_site_that_was_broken_before_does_not_stop_the_others() -> Result<()> 
     bench.host().run(&["nginx", "-t"]).await?;
 
     // Mended, it comes back.
-    let back = |on: bool| NginxChange { path: "sites-available/c.test".into(), action: Some(Action::Quarantine(on)), expected_sha256: String::new() };
+    let back = |on: bool| NginxChange {
+        path: "sites-available/c.test".into(),
+        action: Some(Action::Quarantine(on)),
+        expected_sha256: String::new(),
+    };
     refused(bench.apply(vec![back(false)]).await, FaultKind::Failed)?;
-    let mended = content("sites-available/c.test", &site("c.test", "c"), &bench.sha("sites-available/c.test").await?);
+    let mended =
+        content("sites-available/c.test", &site("c.test", "c"), &bench.sha("sites-available/c.test").await?);
     bench.apply_as(Uuid::new_v4(), vec![mended, back(false)], 0).await?;
     assert_eq!(bench.ask("c.test").await?, "c");
     bench.apply(vec![back(true)]).await?;

@@ -18,7 +18,12 @@ async fn waiting(bench: &Bench, confirm_s: u32) -> Result<Uuid> {
     let change = content(PATH, &site("c.test", "new"), &bench.sha(PATH).await?);
     let answer = bench.apply_as(id, vec![change], confirm_s).await?;
     let pending = answer.tree.and_then(|t| t.pending).context("nothing waits")?;
-    ensure!(pending.id == id.to_string() && pending.paths == [PATH] && pending.deadline_usec > pending.applied_usec, "{pending:?}");
+    ensure!(
+        pending.id == id.to_string()
+            && pending.paths == [PATH]
+            && pending.deadline_usec > pending.applied_usec,
+        "{pending:?}"
+    );
     ensure!(bench.ask("c.test").await? == "new");
     Ok(id)
 }
@@ -85,8 +90,15 @@ async fn what_nobody_confirms_is_put_back_over_kills_and_power_cuts() -> Result<
     let id = waiting(&bench, 10).await?;
     ensure!(bench.client().confirm(ConfirmNginxRequest { id: Uuid::new_v4().to_string() }).await.is_err());
     let tree = bench.client().confirm(ConfirmNginxRequest { id: id.to_string() }).await?.into_inner();
-    ensure!(tree.pending.is_none() && tree.last.as_ref().is_some_and(|l| l.result == "confirmed"), "{:?}", tree.last);
+    ensure!(
+        tree.pending.is_none() && tree.last.as_ref().is_some_and(|l| l.result == "confirmed"),
+        "{:?}",
+        tree.last
+    );
     tokio::time::sleep(Duration::from_secs(11)).await;
-    ensure!(bench.ask("c.test").await? == "new" && bench.list().await?.last.is_some_and(|l| l.result == "confirmed"));
+    ensure!(
+        bench.ask("c.test").await? == "new"
+            && bench.list().await?.last.is_some_and(|l| l.result == "confirmed")
+    );
     Ok(())
 }

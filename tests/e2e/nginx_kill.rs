@@ -54,7 +54,9 @@ const POINTS: [(&str, Work); 19] = [
 
 async fn set_point(bench: &Bench, point: Option<&str>) -> Result<()> {
     match point {
-        Some(point) => bench.host().write_file(DROP_IN, format!("[Service]\nEnvironment=HMS_FAIL_AT={point}\n")).await?,
+        Some(point) => {
+            bench.host().write_file(DROP_IN, format!("[Service]\nEnvironment=HMS_FAIL_AT={point}\n")).await?
+        }
         None => drop(bench.host().run(&["rm", "-f", DROP_IN]).await?),
     }
     bench.host().run(&["systemctl", "daemon-reload"]).await?;
@@ -71,7 +73,8 @@ struct Load {
 impl Load {
     fn start(address: std::net::Ipv4Addr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(10)).build()?;
+        let client =
+            reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(10)).build()?;
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let (asked, mut failed) = (AtomicU32::new(0), Vec::new());
@@ -122,7 +125,12 @@ async fn the_agent_may_die_at_any_step() -> Result<()> {
         if late {
             ensure!(change(&bench, id, &next, 3600, false).await?, "{point}");
         }
-        let crashes = async || bench.host().run(&["sh", "-c", "journalctl -u hms-agent -o cat | grep -c 'dying here' || true"]).await;
+        let crashes = async || {
+            bench
+                .host()
+                .run(&["sh", "-c", "journalctl -u hms-agent -o cat | grep -c 'dying here' || true"])
+                .await
+        };
         let before = crashes().await?;
         set_point(&bench, Some(point)).await.with_context(|| (*point).to_owned())?;
         match work {
@@ -137,7 +145,12 @@ async fn the_agent_may_die_at_any_step() -> Result<()> {
         word = settled(&bench, id, &word, &next).await.with_context(|| format!("killed at {point}"))?;
     }
     let (asked, failed) = load.end().await?;
-    ensure!(asked > 500 && failed.is_empty(), "{} of {asked} were not answered: {:?}", failed.len(), failed.first());
+    ensure!(
+        asked > 500 && failed.is_empty(),
+        "{} of {asked} were not answered: {:?}",
+        failed.len(),
+        failed.first()
+    );
     Ok(())
 }
 
@@ -158,7 +171,10 @@ async fn settled(bench: &Bench, id: Uuid, old: &str, new: &str) -> Result<String
     let file = bench.host().read_file(format!("/etc/nginx/{PATH}")).await?;
     let snippet = bench.host().read_file(format!("/etc/nginx/{SNIPPET}")).await?;
     let word = if file.contains(&format!("\"{new}\"")) { new } else { old };
-    ensure!(file.contains(&format!("\"{word}\"")) && snippet.contains(&format!("X-Word {word} ")), "half: {file} {snippet}");
+    ensure!(
+        file.contains(&format!("\"{word}\"")) && snippet.contains(&format!("X-Word {word} ")),
+        "half: {file} {snippet}"
+    );
     eventually(SOON, async || {
         let said = bench.ask("k.test").await?;
         ensure!(said == word, "the file says {word}, nginx {said}");
@@ -167,11 +183,24 @@ async fn settled(bench: &Bench, id: Uuid, old: &str, new: &str) -> Result<String
     .await?;
     let last = bench.list().await?.last.context("last")?;
     if word == new {
-        ensure!(last.id == id.to_string() && matches!(last.result.as_str(), "applied" | "confirmed"), "{last:?}");
+        ensure!(
+            last.id == id.to_string() && matches!(last.result.as_str(), "applied" | "confirmed"),
+            "{last:?}"
+        );
     } else {
-        ensure!(last.id != id.to_string() || matches!(last.result.as_str(), "rolled-back" | "reverted"), "{last:?}");
+        ensure!(
+            last.id != id.to_string() || matches!(last.result.as_str(), "rolled-back" | "reverted"),
+            "{last:?}"
+        );
     }
-    let left = bench.host().run(&["sh", "-c", "find /etc/nginx -name '.hms-*'; ls /var/lib/hms-agent/nginx/stage 2>/dev/null || true"]).await?;
+    let left = bench
+        .host()
+        .run(&[
+            "sh",
+            "-c",
+            "find /etc/nginx -name '.hms-*'; ls /var/lib/hms-agent/nginx/stage 2>/dev/null || true",
+        ])
+        .await?;
     ensure!(left.trim().is_empty(), "left behind: {left}");
     Ok(word.to_owned())
 }

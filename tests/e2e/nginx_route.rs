@@ -7,20 +7,97 @@ use hms_proto::host::v1::{NginxChange, RouteNginxRequest};
 
 use crate::nginx::{Bench, content, enable};
 
-const NAMES: [&str; 8] = ["a.test www.a.test", "*.a.test", "www.*", ".b.test", "~^x\\d+\\.b\\.test$", "*.deep.a.test", "~\\.test$", "c.test"];
+const NAMES: [&str; 8] = [
+    "a.test www.a.test",
+    "*.a.test",
+    "www.*",
+    ".b.test",
+    "~^x\\d+\\.b\\.test$",
+    "*.deep.a.test",
+    "~\\.test$",
+    "c.test",
+];
 const LOCATIONS: [&str; 22] = [
-    "/", "= /", "/one", "/one/", "= /one/two", "^~ /one/static/", "~ \\.png$", "~* \\.JPG$", "/two/three", "~ ^/two/", "^~ /two/three/four",
-    "/five/", "~ /five/(six|seven)", "~* ^/EIGHT", "= /eight", "/nine%20ten", "/nine ten", "@named", "/a.b", "~ \\.php(/|$)", "/five/six/x", "~ ^/$",
+    "/",
+    "= /",
+    "/one",
+    "/one/",
+    "= /one/two",
+    "^~ /one/static/",
+    "~ \\.png$",
+    "~* \\.JPG$",
+    "/two/three",
+    "~ ^/two/",
+    "^~ /two/three/four",
+    "/five/",
+    "~ /five/(six|seven)",
+    "~* ^/EIGHT",
+    "= /eight",
+    "/nine%20ten",
+    "/nine ten",
+    "@named",
+    "/a.b",
+    "~ \\.php(/|$)",
+    "/five/six/x",
+    "~ ^/$",
 ];
 const PATHS: [&str; 40] = [
-    "/", "/one", "/one/", "/one/two", "/one/two/", "/one/static/x", "/one/static/x.png", "/one/x.png", "/x.PNG", "/x.jpg", "/x.JPG", "/two/three",
-    "/two/three/four", "/two/three/four/x.png", "/two/x", "/two", "/five", "/five/", "/five/six", "/five/seven/x", "/five/six/x", "/five/six/x/y",
-    "/eight", "/EIGHT", "/eightx", "/nine%20ten", "/nine%2520ten", "/a.b", "/aXb", "/i.php", "/i.php/info", "/i.phpx", "//one//two", "/one/../five/six",
-    "/%6fne/two", "/one?x=/two", "/nothing", "/deep/in/one", "/in/x.png", "/in/sub/y",
+    "/",
+    "/one",
+    "/one/",
+    "/one/two",
+    "/one/two/",
+    "/one/static/x",
+    "/one/static/x.png",
+    "/one/x.png",
+    "/x.PNG",
+    "/x.jpg",
+    "/x.JPG",
+    "/two/three",
+    "/two/three/four",
+    "/two/three/four/x.png",
+    "/two/x",
+    "/two",
+    "/five",
+    "/five/",
+    "/five/six",
+    "/five/seven/x",
+    "/five/six/x",
+    "/five/six/x/y",
+    "/eight",
+    "/EIGHT",
+    "/eightx",
+    "/nine%20ten",
+    "/nine%2520ten",
+    "/a.b",
+    "/aXb",
+    "/i.php",
+    "/i.php/info",
+    "/i.phpx",
+    "//one//two",
+    "/one/../five/six",
+    "/%6fne/two",
+    "/one?x=/two",
+    "/nothing",
+    "/deep/in/one",
+    "/in/x.png",
+    "/in/sub/y",
 ];
 const HOSTS: [&str; 14] = [
-    "a.test", "www.a.test", "q.a.test", "z.deep.a.test", "b.test", "m.b.test", "x12.b.test", "www.z.org", "c.test", "C.TEST", "d.test", "unknown.org",
-    "a.test.", "deep.a.test",
+    "a.test",
+    "www.a.test",
+    "q.a.test",
+    "z.deep.a.test",
+    "b.test",
+    "m.b.test",
+    "x12.b.test",
+    "www.z.org",
+    "c.test",
+    "C.TEST",
+    "d.test",
+    "unknown.org",
+    "a.test.",
+    "deep.a.test",
 ];
 
 /// Servers whose locations say which they are. Each takes another part of the locations, by a simple count.
@@ -36,7 +113,13 @@ fn configuration() -> String {
             }
             let location = location.split_once(' ').map_or_else(
                 || format!("\"{location}\""),
-                |(modifier, path)| if location.starts_with('/') { format!("\"{location}\"") } else { format!("{modifier} \"{path}\"") },
+                |(modifier, path)| {
+                    if location.starts_with('/') {
+                        format!("\"{location}\"")
+                    } else {
+                        format!("{modifier} \"{path}\"")
+                    }
+                },
             );
             let _ = writeln!(text, "    location {location} {{ return 200 \"s{s}l{l}\"; }}");
         }
@@ -52,7 +135,8 @@ fn configuration() -> String {
 #[tokio::test]
 async fn the_explanation_agrees_with_nginx() -> Result<()> {
     let bench = Bench::new().await?;
-    let changes: Vec<NginxChange> = vec![content("sites-available/route", &configuration(), ""), enable("sites-available/route", true)];
+    let changes: Vec<NginxChange> =
+        vec![content("sites-available/route", &configuration(), ""), enable("sites-available/route", true)];
     bench.apply(changes).await?;
     let address = bench.host().address();
     let mut wrong = Vec::new();
@@ -67,7 +151,10 @@ async fn the_explanation_agrees_with_nginx() -> Result<()> {
             let expected = last.trim_start_matches("return 200 ").trim_matches('"');
             let none = route.location.is_none() && said.contains("404 Not Found");
             if expected != said && !none {
-                wrong.push(format!("{url}: nginx {said}, HMS {last} ({:?}; {}; {})", route.location, route.server_reason, route.location_reason));
+                wrong.push(format!(
+                    "{url}: nginx {said}, HMS {last} ({:?}; {}; {})",
+                    route.location, route.server_reason, route.location_reason
+                ));
             }
             ensure!(route.server.is_some_and(|p| p.path == "sites-available/route" && p.line > 0));
         }

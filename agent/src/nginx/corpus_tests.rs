@@ -111,7 +111,8 @@ const INNER: &[&str] = &[
 ];
 
 /// The same words, written so that a careless reader does not know them again. `HOST` is where they stand.
-const DISGUISES: &[(&str, fn(&str, &str) -> String)] = &[
+type Disguise = fn(&str, &str) -> String;
+const DISGUISES: &[(&str, Disguise)] = &[
     ("plain", |name, args| format!("{name} {args};")),
     ("quoted name", |name, args| format!("\"{name}\" {args};")),
     ("single quotes", |name, args| format!("'{name}' {args};")),

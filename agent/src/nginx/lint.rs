@@ -34,6 +34,13 @@ pub(crate) struct Linted {
     pub(crate) files: BTreeMap<String, Parsed>,
 }
 
+impl Linted {
+    /// Whether nginx reads this file.
+    pub(crate) fn is_read(&self, path: &str) -> bool {
+        path == "nginx.conf" || self.included_by.contains_key(path)
+    }
+}
+
 /// Reads this configuration.
 pub(crate) fn lint(folder: &Folder) -> Linted {
     let mut files = BTreeMap::new();

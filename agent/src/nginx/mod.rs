@@ -3,10 +3,11 @@
 //! # Layout
 //! - `lex`, `tree`, `directives`, `rules`, `upstream`, `uris`, `lint`: what a configuration says, and what it must not say.
 //! - `paths`, `folder`, `rooted`: the files, in memory and below one descriptor.
-//! - `change`: what was asked for, as files that differ. `check`: nginx's own test in a sandbox. `prove`: both together.
+//! - `change`: what was asked for, as files that differ. `check`, `stage`, `said`: nginx's own test in a sandbox.
+//!   `prove`: lint and test together.
 //! - `pipeline`, `reload`, `probe`: swapping the files, and whether nginx lives up to them. `record`: what is on the disk
 //!   about that. `recover`: what is done with it after a restart, and when nobody confirmed.
-//! - `route`: which server and location answers a URL. `view`: what the lists show.
+//! - `route`, `url`, `flat`, `servers`: which server and location answers a URL. `view`: what the lists show.
 
 #[cfg(test)]
 mod attack_tests;
@@ -30,16 +31,19 @@ mod reload;
 mod rooted;
 mod route;
 mod rules;
+mod said;
 mod servers;
 mod service;
+mod stage;
 mod tree;
 mod upstream;
 mod uris;
+mod url;
 mod view;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -51,6 +55,10 @@ use folder::Folder;
 use record::Records;
 use rooted::Rooted;
 
+/// One change at a time. Whoever holds it may write to /etc/nginx. After the host has joined anew, timers of the service
+/// before may still run: it is one lock for all.
+static WRITER: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+
 /// The service. Clones share one host's nginx.
 #[derive(Debug, Clone)]
 pub(crate) struct Nginx(Arc<Inner>);
@@ -59,8 +67,6 @@ pub(crate) struct Nginx(Arc<Inner>);
 struct Inner {
     bus: Arc<Bus>,
     records: Records,
-    /// One change at a time. Whoever holds it may write to /etc/nginx.
-    writer: Arc<Mutex<()>>,
     /// What nginx said of the live tree, by its hash.
     tested: Mutex<Option<(String, Vec<ConfigProblem>)>>,
     /// Version of nginx, by when its program was changed.
@@ -71,22 +77,15 @@ impl Nginx {
     /// Keeps its records below the state folder. What a run before this one left unfinished is put right first.
     pub(crate) fn new(bus: Arc<Bus>, state: &Path) -> std::io::Result<Self> {
         let records = Records::open(&state.join("nginx"))?;
-        let writer = Arc::new(Mutex::new(()));
-        let nginx = Self(Arc::new(Inner {
-            bus,
-            records,
-            writer,
-            tested: Mutex::default(),
-            version: Mutex::default(),
-        }));
-        if let Ok(guard) = nginx.0.writer.clone().try_lock_owned() {
-            tokio::spawn(recover::recover(nginx.clone(), guard));
-        }
+        stage::clear(records.folder());
+        let nginx =
+            Self(Arc::new(Inner { bus, records, tested: Mutex::default(), version: Mutex::default() }));
+        tokio::spawn(recover::recover(nginx.clone()));
         Ok(nginx)
     }
 
     async fn write_lock(&self) -> OwnedMutexGuard<()> {
-        self.0.writer.clone().lock_owned().await
+        WRITER.clone().lock_owned().await
     }
 
     /// The tree as it is on the disk.

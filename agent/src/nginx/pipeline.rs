@@ -176,9 +176,11 @@ fn note_quarantine(nginx: &Nginx, request: &ApplyNginxRequest, proof: &Proof) ->
     let before = aside.clone();
     for change in &request.changes {
         match change.action {
-            Some(Action::Quarantine(true)) => drop(aside.insert(change.path.clone())),
+            Some(Action::Quarantine(true)) => {
+                aside.insert(change.path.clone());
+            }
             Some(Action::Quarantine(false) | Action::Enable(_) | Action::Delete(_)) => {
-                drop(aside.remove(&change.path))
+                aside.remove(&change.path);
             }
             _ => {}
         }

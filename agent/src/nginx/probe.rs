@@ -55,7 +55,7 @@ impl Target {
 /// What the servers of these files can be asked for.
 pub(crate) fn targets(linted: &Linted, paths: &BTreeSet<String>) -> BTreeSet<Target> {
     let mut found = BTreeSet::new();
-    for path in paths.iter().filter(|p| linted.included_by.contains_key(*p) || *p == "nginx.conf") {
+    for path in paths.iter().filter(|p| linted.is_read(p)) {
         for directive in linted.files.get(path).into_iter().flat_map(|f| &f.directives) {
             directive.walk(&mut |d| {
                 if d.name.value == "server" && matches!(d.body, Body::Block(_)) {

@@ -93,7 +93,7 @@ async fn test(nginx: &Nginx, session: &Session, live: &Folder, proof: &mut Proof
     let state = super::state_of(nginx);
     let purpose = if proof.edits.is_empty() { Purpose::Look } else { Purpose::Change };
     for _ in 0..=ASIDE_MAX {
-        let said = check(session, &state, purpose, &proof.candidate, &proof.linted.files).await?;
+        let said = check(session, &state, purpose, &proof.candidate, &proof.linted).await?;
         let blocker = said.iter().find(|p| p.severity == "error").cloned();
         let Some(blocker) = blocker else {
             proof.problems.extend(said);
@@ -145,7 +145,7 @@ async fn was_broken(
             }
         }
     }
-    let said = check(session, state, Purpose::Look, &before, &lint(&before).files).await?;
+    let said = check(session, state, Purpose::Look, &before, &lint(&before)).await?;
     Ok(said.iter().any(|p| p.severity == "error" && p.path == blocker.path && p.message == blocker.message))
 }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use hms_proto::fault::{Fault, FaultKind};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Nginx, blocking,
     change::Edit,
-    check, fail,
+    fail,
     folder::Node,
     lint::lint,
     record::{Change, Phase},
@@ -19,15 +18,15 @@ use crate::systemd::Session;
 /// When putting back failed, it is tried again after this.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// Finishes or undoes what the agent was at when it stopped. Nobody else may write before that.
-pub(crate) async fn recover(nginx: Nginx, guard: OwnedMutexGuard<()>) {
-    check::clear(&super::state_of(&nginx));
+/// Finishes or undoes what the agent was at when it stopped.
+pub(crate) async fn recover(nginx: Nginx) {
+    // Whoever gets it earlier is refused while there is something to put back.
+    let guard = nginx.write_lock().await;
     if let Err(fault) = blocking(|| rooted()?.remove_temporary().map_err(|e| super::unreadable(&e))).await
         && fault.kind() != FaultKind::NotFound
     {
         tracing::warn!(reason = fault.message, "cannot clear what was being written");
     }
-    let guard = guard;
     loop {
         match settle(&nginx).await {
             Ok(()) => break,

@@ -92,11 +92,11 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
     let (name, first) = (directive.name.value.as_str(), directive.arg(0));
     let mut found = Vec::new();
     let mut add = |finding: Option<Finding>| found.extend(finding);
-    if directive.args.iter().any(|w| w.value.contains(['\0', '\r', '\n']) && !name.ends_with("log_format"))
-        && !may_span(name)
-    {
-        add(Some(Finding::never(
-            format!("an argument of `{name}` has a line break in it"),
+    if directive.args.iter().any(|w| w.value.contains('\0')) {
+        add(Some(Finding::never(format!("an argument of `{name}` has a NUL in it"), "Remove it.")));
+    } else if is_one_line(name) && directive.args.iter().any(|w| w.raw.contains('\n')) {
+        add(Some(Finding::warning(
+            format!("an argument of `{name}` goes on over a line break"),
             "A quote may be missing.",
         )));
     }
@@ -152,20 +152,21 @@ pub(crate) fn check(directive: &Directive, around: &[&Directive]) -> Vec<Finding
     found
 }
 
-/// Values that people do write over several lines.
-fn may_span(name: &str) -> bool {
+/// Directives whose values nobody writes over several lines.
+fn is_one_line(name: &str) -> bool {
     matches!(
         name,
-        "log_format"
-            | "add_header"
-            | "more_set_headers"
-            | "echo"
-            | "return"
-            | "sub_filter"
-            | "ssl_ciphers"
-            | "if"
-            | "map"
-    ) || !super::directives::contexts(name).is_some_and(|_| true)
+        "root"
+            | "alias"
+            | "listen"
+            | "server_name"
+            | "index"
+            | "try_files"
+            | "location"
+            | "error_log"
+            | "access_log"
+    ) || name.ends_with("_pass")
+        || KEY_FILES.contains(&name)
 }
 
 /// The folder that files are served from.

@@ -190,7 +190,7 @@ async fn tested(nginx: &Nginx, live: &Folder, linted: &Linted) -> Vec<ConfigProb
         return problems.clone();
     }
     let said = match nginx.0.bus.session().await {
-        Ok(session) => check(&session, &super::state_of(nginx), Purpose::Look, live, &linted.files).await,
+        Ok(session) => check(&session, &super::state_of(nginx), Purpose::Look, live, linted).await,
         Err(fault) => Err(fault),
     };
     match said {

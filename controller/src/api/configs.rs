@@ -69,8 +69,8 @@ pub(super) async fn clash(
         true => None,
         false => db::nginx::content(&state.db, base).await?.and_then(|c| String::from_utf8(c).ok()),
     };
-    let filter = db::nginx::Filter { host: host.as_str(), path, before: 0, limit: 1 };
-    let by = db::nginx::list(&state.db, filter).await?.pop();
+    let by = newest(state, host, path).await?;
+    let by = by.filter(|v| v.sha256 == current.as_ref().map(|f| f.sha256.clone()).unwrap_or_default());
     let theirs = current.as_ref().map(|f| f.content.clone()).unwrap_or_default();
     let texts = base.clone().map(|base| (base, mine.to_owned(), theirs));
     let merged = match texts {
@@ -86,6 +86,15 @@ pub(super) async fn clash(
         overlaps: merged.as_ref().is_some_and(|m| m.overlaps),
         merged: merged.map(|m| m.text),
     })
+}
+
+/// The newest version of a file, after a look at the host: an edit made there a moment ago is one.
+async fn newest(state: &State, host: &HostName, path: &str) -> Result<Option<NginxVersion>, Fault> {
+    if let Some(known) = state.fleet.host(host.as_str()) {
+        nginx::sync(state, &known).await?;
+    }
+    let filter = db::nginx::Filter { host: host.as_str(), path, before: 0, limit: 1 };
+    Ok(db::nginx::list(&state.db, filter).await?.pop())
 }
 
 /// A file as it is on the host now.

@@ -52,10 +52,6 @@ class Editor {
   }
 
   #extensions(): Extension[] {
-    const keys = [
-      { key: "Mod-s", preventDefault: true, run: () => (this.#applies ? void this.#apply() : undefined, true) },
-      { key: "Mod-Enter", preventDefault: true, run: () => (this.#tests ? void this.#test(true) : undefined, true) },
-    ];
     const label = `Text of ${this.#form.dataset["path"] ?? "the file"}`;
     const fixed = this.#tests ? [] : [EditorState.readOnly.of(true)];
     return [
@@ -63,9 +59,9 @@ class Editor {
       lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), foldGutter(), drawSelection(),
       indentOnInput(), bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
       search({ top: true }), lintGutter(), completion, nginxSupport, look, indentUnit.of("    "), EditorState.tabSize.of(4),
-      keymap.of([...keys, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap,
+      keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap,
         ...completionKeymap, ...lintKeymap, indentWithTab]),
-      EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "none" }),
+      EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "none", tabindex: "0" }),
       EditorView.updateListener.of((update) => update.docChanged && this.#typed()),
       ...fixed,
     ];
@@ -79,6 +75,8 @@ class Editor {
       void (verb === "test" ? this.#test(true) : this.#apply());
     });
     document.addEventListener("click", (event) => this.#onClick(event));
+    // Wherever on the page the focus is, and before the editor makes a new line of it.
+    document.addEventListener("keydown", (event) => this.#onKey(event), { capture: true });
     document.addEventListener("change", (event) => {
       if ((event.target as Element).matches("input[name=accept]")) void this.#test(false);
     });
@@ -86,6 +84,14 @@ class Editor {
     addEventListener("hashchange", () => this.#toHash());
     const banner = document.getElementById("config-pending");
     if (banner) new MutationObserver(() => void this.#lookAgain()).observe(banner, { childList: true });
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    if (!(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
+    if (event.key !== "s" && event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    void (event.key === "s" ? this.#apply() : this.#test(true));
   }
 
   #text(): string {
@@ -224,6 +230,8 @@ class Editor {
     this.#take(got);
     if (got.ok) {
       this.#saved = text;
+      const why = $<HTMLInputElement>("#config-reason");
+      if (why) why.value = "";
       sessionStorage.removeItem(this.#draftKey());
       for (const box of document.querySelectorAll<HTMLInputElement>("input[name=enable]")) box.checked = false;
     }

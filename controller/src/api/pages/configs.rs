@@ -87,7 +87,7 @@ pub(super) async fn version(
     let version = state.gate.nginx_history(&session.caller).get(GetVersionRequest { id }).await?.into_inner();
     let title = format!("Version {id} of {}", version.path);
     Ok(page(&ConfigVersionPage {
-        frame: frame(&state, &session.caller, Place::Configs, &title),
+        frame: frame(&state, &session.caller, Place::Configs, &title).await,
         diff: DiffLine::of(&version.diff),
         content: version.content.clone(),
         version: shown::version(version),

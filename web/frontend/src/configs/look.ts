@@ -68,9 +68,10 @@ export const look = EditorView.theme({
   ".cm-lint-marker-error": { content: "none", backgroundColor: "var(--bad)", clipPath: "polygon(50% 0, 100% 100%, 0 100%)" },
   ".cm-lint-marker-warning": { content: "none", backgroundColor: "var(--warn)", borderRadius: "50%" },
   ".cm-changedLine": { backgroundColor: "var(--good-wash) !important" },
-  ".cm-changedText": { background: "color-mix(in oklab, var(--good) 26%, transparent) !important" },
+  ".cm-changedText": { background: "color-mix(in oklab, var(--good) 12%, transparent) !important" },
   ".cm-deletedChunk": { backgroundColor: "var(--bad-wash) !important", paddingLeft: "6px" },
-  ".cm-deletedChunk .cm-deletedText, .cm-deletedText": { background: "color-mix(in oklab, var(--bad) 26%, transparent) !important" },
+  ".cm-deletedChunk .cm-deletedText, .cm-deletedText": { background: "color-mix(in oklab, var(--bad) 12%, transparent) !important" },
+  ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: "none !important" },
   ".cm-collapsedLines": {
     padding: "4px 12px",
     background: "var(--sunken) !important",

@@ -176,7 +176,7 @@ impl Desk<'_> {
             is_site: self.path.starts_with("sites-available/"),
             ..ConfigFile::default()
         });
-        let mut frame = frame(self.state, self.caller, Place::Configs, &self.path);
+        let mut frame = frame(self.state, self.caller, Place::Configs, &self.path).await;
         frame.events = format!("/events?view=config&host={}", hms_web::text::encode(self.host.as_str()));
         Ok(ConfigPage {
             frame,

@@ -1,5 +1,7 @@
 //! `/configs`, and what is done to nginx of a host as a whole.
 
+use std::time::Duration;
+
 use axum::{
     Form,
     extract::{Path, Query, State as Shared},
@@ -27,7 +29,10 @@ use super::{
     super::{Problem, frame, nothing_here, page, session::Session, wants_fragment},
     answer, fault, html, shown, with_diffs,
 };
-use crate::{api::configs, auth::Caller, state::State};
+use crate::{api::configs, auth::Caller, fleet::LinkState, nginx, state::State};
+
+/// How long a page waits for a look at its host.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -64,12 +69,23 @@ fn notice(fault: &Fault) -> Notice {
     Notice { tone: Tone::Bad, message: fault.message.clone(), hint: fault.next().to_owned() }
 }
 
+/// Who opens the page sees what is there now, or what was seen last when that takes longer than anybody waits.
+async fn look_now(state: &State, name: &str) {
+    let Some(host) = state.fleet.host(name) else { return };
+    if host.look(|p| p.link == LinkState::Connected) {
+        let looked = tokio::time::timeout(PATIENCE, nginx::sync(state, &host)).await;
+        tracing::debug!(host = name, in_time = looked.is_ok(), "looked at nginx for a page");
+    }
+}
+
 /// The page of a host; without a name that of the first one that needs somebody.
 async fn blank(state: &State, caller: &Caller, name: &str) -> Result<ConfigsPage, Problem> {
     let hosts = shown::hosts(state, name);
     let first = hosts.iter().find(|h| !h.mark.is_empty()).or(hosts.first()).map(|h| h.name.clone());
-    let mut shown =
-        ConfigsPage { frame: frame(state, caller, Place::Configs, "Configs"), ..ConfigsPage::default() };
+    let mut shown = ConfigsPage {
+        frame: frame(state, caller, Place::Configs, "Configs").await,
+        ..ConfigsPage::default()
+    };
     let name = if name.is_empty() { first.unwrap_or_default() } else { name.to_owned() };
     if name.is_empty() {
         return Ok(shown);
@@ -77,6 +93,7 @@ async fn blank(state: &State, caller: &Caller, name: &str) -> Result<ConfigsPage
     let host = configs::host(state, Some(&name))?;
     shown.frame.events = format!("/events?view=configs&host={}", hms_web::text::encode(&name));
     shown.hosts = shown::hosts(state, &name);
+    look_now(state, &name).await;
     shown.list = Some(with_diffs(state, caller, &host, shown::list(state, &name)).await);
     shown.pending = shown::pending(state, &name);
     Ok(shown)
