@@ -213,7 +213,11 @@ async fn a_change_is_taken_whole_or_not_at_all() -> Result<()> {
     bench.host().write_file("/etc/nginx/sites-available/one.test", site("one.test", "by hand")).await?;
     refused(bench.apply(vec![delete(path, &sha)]).await, FaultKind::Conflict)?;
     bench.client().reload(ReloadNginxRequest {}).await?;
-    eventually(SOON, async || Ok(ensure!(bench.ask("one.test").await? == "by hand"))).await?;
+    eventually(SOON, async || {
+        ensure!(bench.ask("one.test").await? == "by hand");
+        Ok(())
+    })
+    .await?;
 
     // A port that something else has.
     let mut holder = bench.host().command(&["python3", "-m", "http.server", "8099"])?;

@@ -77,7 +77,11 @@ async fn what_nobody_confirms_is_put_back_over_kills_and_power_cuts() -> Result<
     bench.host().start().await?;
     let pending = eventually(SOON, async || bench.list().await?.pending.context("it was forgotten")).await?;
     assert_eq!(pending.id, id.to_string());
-    eventually(SOON, async || Ok(ensure!(bench.ask("c.test").await? == "new"))).await?;
+    eventually(SOON, async || {
+        ensure!(bench.ask("c.test").await? == "new");
+        Ok(())
+    })
+    .await?;
     bench.client().revert(RevertNginxRequest { id: id.to_string() }).await?;
     is_old(&bench, id).await?;
     let id = waiting(&bench, 10).await?;
