@@ -37,7 +37,11 @@ impl Agent {
         let spool = Arc::new(Spool::open(state.path()).unwrap());
         let shutdown = CancellationToken::new();
         let tls = Arc::new(ArcSwap::from_pointee(tls));
-        let place = crate::server::Place { host: "asterra".into(), state: state.path().to_owned() };
+        let place = crate::server::Place {
+            host: "asterra".into(),
+            state: state.path().to_owned(),
+            controller: "localhost".into(),
+        };
         tokio::spawn(crate::server::serve(listener, tls, spool, place, shutdown.clone()));
         Self { ca, address, state, shutdown }
     }

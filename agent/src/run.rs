@@ -81,7 +81,11 @@ async fn member(
     let end = stop.child_token();
     let mut serving = tokio::spawn({
         let (tls, spool, end) = (tls.clone(), spool.clone(), end.clone());
-        let place = Place { host: identity.membership.host.clone(), state: state.to_owned() };
+        let place = Place {
+            host: identity.membership.host.clone(),
+            state: state.to_owned(),
+            controller: own.controller.host().to_owned(),
+        };
         server::serve(listener, tls, spool, place, end)
     });
     loop {

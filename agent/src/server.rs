@@ -38,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) host: String,
     /// The agent's folder.
     pub(crate) state: PathBuf,
+    /// How the controller is reached: a name or an address.
+    pub(crate) controller: String,
 }
 
 /// Answers calls until `shutdown` is cancelled, and then until the calls that are under way have ended.
@@ -49,7 +51,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
-    let nginx = Nginx::new(bus.clone(), &place.state)?;
+    let nginx = Nginx::new(bus.clone(), &place.state, place.controller)?;
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
     let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));

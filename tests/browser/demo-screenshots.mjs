@@ -5,13 +5,19 @@ import { logIn, screenshot, withPage } from "./lib.mjs";
 const DESKTOP = { viewport: { width: 1440, height: 900 } };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
 
-const PICTURES = [
+let run;
+
+const PICTURES = () => [
   ["dashboard-light", "/", { ...DESKTOP, colorScheme: "light" }],
   ["dashboard-dark", "/", { ...DESKTOP, colorScheme: "dark" }],
   ["dashboard-phone", "/", { ...PHONE, colorScheme: "dark" }],
   ["logs-dark", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "dark" }],
   ["hosts-light", "/hosts", { ...DESKTOP, colorScheme: "light" }],
   ["audit-light", "/audit", { ...DESKTOP, colorScheme: "light" }],
+  ["scripts-light", "/scripts", { ...DESKTOP, colorScheme: "light" }],
+  ["run-dark", run, { ...DESKTOP, colorScheme: "dark" }],
+  ["configs-light", "/configs?host=asterra", { ...DESKTOP, colorScheme: "light" }],
+  ["editor-light", "/configs/asterra/sites-available/cigar", { ...DESKTOP, colorScheme: "light" }],
 ];
 
 // Charts draw the last minutes: a demo that has just begun has to live a little before its picture is taken.
@@ -27,11 +33,17 @@ await withPage(async (page, context) => {
     await row.getByRole("button", { name: "Restart" }).click();
     await row.getByText(/Restarted in/).waitFor({ timeout: 60_000 });
   }
+  await page.goto("/scripts/check_disk_space");
+  await page.getByText("All", { exact: true }).click();
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForURL(/\/runs\//);
+  await page.getByRole("heading", { name: /Succeeded/ }).waitFor({ timeout: 60_000 });
+  run = new URL(page.url()).pathname;
   await page.waitForTimeout(LIVE_FOR);
   session = await context.storageState();
 }, DESKTOP);
 
-for (const [name, path, options] of PICTURES) {
+for (const [name, path, options] of PICTURES()) {
   await withPage(async (page) => {
     await page.goto(path);
     await page.waitForTimeout(SETTLE);

@@ -17,6 +17,7 @@ mod nginx;
 mod nginx_attacks;
 mod nginx_confirm;
 mod nginx_kill;
+mod nginx_rest;
 mod nginx_route;
 mod restart;
 mod runs;

@@ -106,3 +106,19 @@ async fn what_nobody_confirms_is_put_back_over_kills_and_power_cuts() -> Result<
     );
     Ok(())
 }
+
+/// A mistake in the site that HMS is reached through would lock out whoever could mend it.
+#[tokio::test]
+async fn a_change_of_the_site_that_serves_hms_waits_though_nobody_asked() -> Result<()> {
+    let bench = Bench::new().await?;
+    // The controller tells its hosts this address.
+    let own = bench.host().address().to_string();
+    let answer = bench.apply(new_site(&own, "hms")).await?;
+    let pending = answer.tree.and_then(|t| t.pending).context("nothing waits")?;
+    let window = pending.deadline_usec - pending.applied_usec;
+    ensure!((50_000_000..=70_000_000).contains(&window), "{pending:?}");
+    bench.client().confirm(ConfirmNginxRequest { id: pending.id }).await?;
+    let answer = bench.apply(new_site("other.test", "other")).await?;
+    ensure!(answer.tree.is_some_and(|t| t.pending.is_none()), "another site waits for nothing");
+    Ok(())
+}

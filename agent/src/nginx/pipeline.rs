@@ -12,7 +12,7 @@ use hms_proto::{
 use uuid::Uuid;
 
 use super::{
-    Nginx, blocking,
+    Nginx,
     change::{self, Edit},
     fail,
     folder::Folder,
@@ -21,10 +21,12 @@ use super::{
     record::{Change, Phase, Saved},
     reload, rooted,
 };
-use crate::systemd::Session;
+use crate::{blocking, systemd::Session};
 
 const REASON_MAX: usize = 500;
 const ACCEPT_MAX: usize = 100;
+/// Within how many seconds a change of HMS's own site must be confirmed, unless somebody says another time.
+const OWN_SITE_S: u32 = 60;
 
 /// What was done, step by step.
 #[derive(Debug, Default)]
@@ -112,18 +114,31 @@ pub(crate) async fn apply(
         actor: actor.to_owned(),
         reason: request.reason.clone(),
         phase: Phase::Swapping,
-        began_usec: super::now_usec(),
+        began_usec: crate::now_usec(),
         deadline_usec: 0,
         was_running: reload::is_running(&session).await?,
         edits: proof.edits.iter().map(Saved::of).collect::<Result<_, _>>()?,
     };
-    if request.confirm_s > 0 {
-        change.deadline_usec = super::now_usec() + i64::from(request.confirm_s) * 1_000_000;
+    let confirm_s = confirm_s(nginx, request, &proof);
+    if confirm_s > 0 {
+        change.deadline_usec = crate::now_usec() + i64::from(confirm_s) * 1_000_000;
     }
     let run = Run { nginx, session: &session, live: &live, proof: &proof };
     let probes = run.run(&change, &mut steps).await?;
-    finish(nginx, &mut change, request, &proof)?;
+    finish(nginx, &mut change, request, (&proof, confirm_s))?;
     answer(nginx, proof.problems, probes, steps, began).await
+}
+
+/// Within how many seconds somebody must confirm; 0: nobody needs to. A mistake in the site that serves HMS itself would
+/// lock out whoever could mend it, so it is never taken over for good at once.
+fn confirm_s(nginx: &Nginx, request: &ApplyNginxRequest, proof: &Proof) -> u32 {
+    let mut paths = proof.changed();
+    paths.extend(request.changes.iter().map(|change| change.path.clone()));
+    let is_own = |tree| paths.iter().any(|path| super::view::serves(tree, path, &nginx.0.own_name));
+    match request.confirm_s {
+        0 if is_own(&proof.linted) || is_own(&proof.live) => OWN_SITE_S,
+        asked => asked,
+    }
 }
 
 /// Says of a conflict who it is with, where that was through HMS.
@@ -147,13 +162,13 @@ fn finish(
     nginx: &Nginx,
     change: &mut Change,
     request: &ApplyNginxRequest,
-    proof: &Proof,
+    (proof, confirm_s): (&Proof, u32),
 ) -> Result<(), Fault> {
     note_quarantine(nginx, request, proof)?;
     fail::point("verified");
-    if request.confirm_s > 0 {
+    if confirm_s > 0 {
         change.phase = Phase::Waiting;
-        change.deadline_usec = super::now_usec() + i64::from(request.confirm_s) * 1_000_000;
+        change.deadline_usec = crate::now_usec() + i64::from(confirm_s) * 1_000_000;
         nginx.0.records.set_change(change)?;
         super::recover::arm(nginx.clone(), change);
         fail::point("waiting");

@@ -71,7 +71,7 @@ pub(crate) async fn prove(
     let edits = change::edits(live, &candidate);
     let (live_linted, linted) = {
         let (live, candidate) = (live.clone(), candidate.clone());
-        super::blocking(move || Ok((lint(&live), lint(&candidate)))).await?
+        crate::blocking(move || Ok((lint(&live), lint(&candidate)))).await?
     };
     let problems =
         weigh(linted.problems.clone(), &live_linted.problems, &changed(&edits, &candidate), accept);

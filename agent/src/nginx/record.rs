@@ -123,7 +123,7 @@ impl Change {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
             paths: self.paths(),
-            time_usec: super::now_usec(),
+            time_usec: crate::now_usec(),
             result: result.to_owned(),
             detail: detail.into().chars().take(2000).collect(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hms_proto::fault::{Fault, FaultKind};
 
 use super::{
-    Nginx, blocking,
+    Nginx,
     change::Edit,
     fail,
     folder::Node,
@@ -13,7 +13,7 @@ use super::{
     record::{Change, Phase},
     reload, rooted,
 };
-use crate::systemd::Session;
+use crate::{blocking, systemd::Session};
 
 /// When putting back failed, it is tried again after this.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ async fn settle(nginx: &Nginx) -> Result<(), Fault> {
         return nginx.0.records.forget();
     }
     match change.phase {
-        Phase::Waiting if change.deadline_usec > super::now_usec() => {
+        Phase::Waiting if change.deadline_usec > crate::now_usec() => {
             arm(nginx.clone(), &change);
             Ok(())
         }
@@ -133,7 +133,7 @@ pub(crate) fn arm(nginx: Nginx, change: &Change) {
     let (id, deadline) = (change.id.clone(), change.deadline_usec);
     tokio::spawn(async move {
         loop {
-            let left = u64::try_from(deadline - super::now_usec()).unwrap_or(0);
+            let left = u64::try_from(deadline - crate::now_usec()).unwrap_or(0);
             if left == 0 {
                 break;
             }
@@ -187,7 +187,7 @@ fn waiting(nginx: &Nginx, id: &str) -> Result<Change, Fault> {
 pub(crate) async fn confirm(nginx: &Nginx, actor: &str, id: &str) -> Result<(), Fault> {
     let _guard = nginx.write_lock().await;
     let change = waiting(nginx, id)?;
-    if change.deadline_usec <= super::now_usec() {
+    if change.deadline_usec <= crate::now_usec() {
         return Err(Fault::new(FaultKind::Conflict, "its time is over: it is being put back"));
     }
     nginx.0.records.end(change.outcome("confirmed", format!("by {actor}")))?;

@@ -104,6 +104,6 @@ impl NginxService for Nginx {
     ) -> Result<Response<RouteNginxResponse>, Status> {
         let live = self.live().await?;
         let url = request.into_inner().url;
-        Ok(Response::new(super::blocking(move || route::route(&live, &lint(&live), &url)).await?))
+        Ok(Response::new(crate::blocking(move || route::route(&live, &lint(&live), &url)).await?))
     }
 }

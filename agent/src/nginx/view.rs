@@ -30,7 +30,7 @@ pub(crate) async fn tree(nginx: &Nginx) -> Result<NginxTree, Fault> {
     };
     let linted = {
         let live = live.clone();
-        super::blocking(move || Ok(lint(&live))).await?
+        crate::blocking(move || Ok(lint(&live))).await?
     };
     let session = nginx.0.bus.session().await?;
     let running = reload::state(&session)
@@ -154,6 +154,15 @@ fn file(
         problems,
         quarantined: path.ends_with(super::change::ASIDE) || (!enabled && aside.contains(path)),
     }
+}
+
+/// Whether a file serves this name: exactly, or by a wildcard in front.
+pub(crate) fn serves(linted: &Linted, path: &str, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    words(linted, path, "server_name").iter().map(|served| served.to_ascii_lowercase()).any(|served| {
+        let tail = served.strip_prefix('*').filter(|tail| tail.starts_with('.'));
+        served == name || tail.is_some_and(|tail| name.ends_with(tail))
+    })
 }
 
 /// The arguments of a directive of `server`, in order and each once.

@@ -304,7 +304,7 @@ impl ConfigVersion {
         match self.event.as_str() {
             "first-seen" => "first seen",
             "outside" => "edited on the host",
-            "rolled-back" => "not taken by nginx",
+            "rolled-back" => "not taken",
             "reverted" => "put back",
             other => other,
         }
