@@ -34,7 +34,7 @@ await withPage(async (page, context) => {
     await row.getByText(/Restarted in/).waitFor({ timeout: 60_000 });
   }
   await page.goto("/scripts/check_disk_space");
-  await page.getByText("All", { exact: true }).click();
+  await page.getByRole("radio", { name: "All", exact: true }).check();
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.waitForURL(/\/runs\//);
   await page.getByRole("heading", { name: /Succeeded/ }).waitFor({ timeout: 60_000 });
