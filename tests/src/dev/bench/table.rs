@@ -62,7 +62,7 @@ times are those of a small virtual machine. The journal is that of the test host
 
 const FOOT: &str = "
 How: each time is the median of the runs named in `tests/src/dev/bench`. Programs are built with `--profile bench-run` (optimised, without link-time optimisation).
-Patterns are matched by the agent, in linear time, on what `journalctl -o json` prints; `journalctl --grep` has to print less, and is ahead there.
+Logs are read from the files of the journal (docs/decisions/0005-journal-files-are-read-by-us.md); patterns are matched by the agent, in linear time.
 ";
 
 fn millis(time: Duration) -> String {
