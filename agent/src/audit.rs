@@ -26,9 +26,6 @@ const SPOOL_MAX: u64 = 16 * 1024 * 1024;
 /// Kept free for outcomes of changes that have begun.
 const RESERVE: u64 = 1024 * 1024;
 
-/// What is longer is told by its length.
-const TOLD_MAX: usize = 8 * 1024;
-
 /// One line of the spool.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -88,7 +85,7 @@ impl Spool {
             role: role_word(caller.role).to_owned(),
             address,
             method: method.to_owned(),
-            request: shorten(request),
+            request,
         };
         let full = SPOOL_MAX - RESERVE;
         self.write(record, full).await.map_err(|error| {
@@ -121,17 +118,6 @@ impl Spool {
             append(&file, &record)
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-    }
-}
-
-/// Leaves out long texts, such as the content of a script: its hash is there, too.
-fn shorten(told: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match told {
-        Value::String(text) if text.len() > TOLD_MAX => format!("[{} bytes]", text.len()).into(),
-        Value::Array(items) => items.into_iter().map(shorten).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
-        other => other,
     }
 }
 
@@ -205,16 +191,6 @@ mod tests {
         assert_eq!(outcomes, ["ok", "unknown"]);
         Spool::open(state.path()).unwrap();
         assert_eq!(records(state.path()).len(), 4);
-    }
-
-    #[tokio::test]
-    async fn the_content_of_a_script_does_not_fill_the_spool() {
-        let state = tempfile::tempdir().unwrap();
-        let spool = Spool::open(state.path()).unwrap();
-        let script = serde_json::json!({"scripts": [{"name": "x", "content": "A".repeat(300_000)}]});
-        spool.intent(&ada(), "10.0.0.1:5".parse().unwrap(), "/m", script).await.unwrap();
-        let told = &records(state.path())[0]["request"]["scripts"][0];
-        assert_eq!((&told["name"], &told["content"]), (&"x".into(), &"[300000 bytes]".into()));
     }
 
     #[tokio::test]

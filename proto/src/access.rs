@@ -61,16 +61,31 @@ impl Rule {
         self.audience == Audience::User && self.role != Role::Unspecified && role >= self.role
     }
 
-    /// The request as JSON with every secret blanked, for the audit. `None` when it is not such a message.
+    /// The request as JSON for the audit: every secret blanked, and of long texts only their beginning. `None` when it is not such a message.
     pub fn describe_request(&self, encoded: &[u8]) -> Option<serde_json::Value> {
         let mut message = DynamicMessage::decode(self.method.input(), encoded).ok()?;
         blank_secrets(&mut message);
-        serde_json::to_value(&message).ok()
+        serde_json::to_value(&message).ok().map(shorten)
     }
 
     /// Whether the method answers with a stream.
     pub fn streams(&self) -> bool {
         self.method.is_server_streaming()
+    }
+}
+
+/// A record says what was done; whole files, and whole scripts in base64, are not for it.
+fn shorten(told: serde_json::Value) -> serde_json::Value {
+    const MOST: usize = 2000;
+    use serde_json::Value as Json;
+    match told {
+        Json::String(text) if text.len() > MOST => {
+            let start: String = text.chars().take(MOST / 2).collect();
+            format!("{start}… ({} bytes)", text.len()).into()
+        }
+        Json::Array(items) => items.into_iter().map(shorten).collect(),
+        Json::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
+        other => other,
     }
 }
 
@@ -84,7 +99,6 @@ fn blank_secrets(message: &mut DynamicMessage) {
         match message.get_field_mut(&field) {
             Value::String(text) if secret => *text = "[redacted]".into(),
             _ if secret => message.clear_field(&field),
-            Value::String(text) => shorten(text),
             Value::Message(inner) => blank_secrets(inner),
             Value::List(items) => items.iter_mut().for_each(blank_item),
             Value::Map(entries) => entries.values_mut().for_each(blank_item),
@@ -93,19 +107,7 @@ fn blank_secrets(message: &mut DynamicMessage) {
     }
 }
 
-/// A record says what was done; whole files are not for it.
-fn shorten(text: &mut String) {
-    const MOST: usize = 2000;
-    if text.len() > MOST {
-        let start: String = text.chars().take(MOST / 2).collect();
-        *text = format!("{start}… ({} bytes)", text.len());
-    }
-}
-
 fn blank_item(value: &mut Value) {
-    if let Value::String(text) = value {
-        shorten(text);
-    }
     if let Value::Message(inner) = value {
         blank_secrets(inner);
     }
@@ -177,5 +179,18 @@ mod tests {
         let told = rule("/hms.controller.v1.EnrollmentService/Login").unwrap();
         let told = told.describe_request(&login.encode_to_vec()).unwrap().to_string();
         assert!(told.contains("ada") && !told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn whole_files_are_not_for_the_audit() {
+        use crate::host::v1::{InstallScriptsRequest, Script, ScriptFile};
+        let script = Script { name: "x".into(), ..Script::default() };
+        let file = ScriptFile { script: Some(script), content: vec![b'A'; 300_000] };
+        let install = rule("/hms.host.v1.ScriptService/Install").unwrap();
+        let told =
+            install.describe_request(&InstallScriptsRequest { scripts: vec![file] }.encode_to_vec()).unwrap();
+        assert_eq!(told["scripts"][0]["script"]["name"], "x");
+        let content = told["scripts"][0]["content"].as_str().unwrap();
+        assert!(content.len() < 1100 && content.ends_with("… (400000 bytes)"), "{content}");
     }
 }
