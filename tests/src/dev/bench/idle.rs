@@ -1,6 +1,6 @@
 //! What HMS costs while nothing happens.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, Result};
 use hms_tests::testbed::Host;
@@ -32,19 +32,26 @@ async fn watch(host: &Host, table: &mut Table, work: &str, unit: &str) -> Result
     let after = switches(host, pid).await?;
     let smaps = host.read_file(format!("/proc/{pid}/smaps_rollup")).await?;
     let pss = field(&smaps, "Pss:").context("Pss")? as f64 / 1024.0;
-    let rate = (after - before) as f64 / TIME.as_secs_f64();
+    // A thread that ended meanwhile is not counted, one that began is.
+    let woken: u64 = after.iter().map(|(id, n)| n.saturating_sub(before.get(id).copied().unwrap_or(0))).sum();
+    let rate = woken as f64 / TIME.as_secs_f64();
     table.note(&format!("idle: {work}"), format!("{pss:.1} MiB PSS, {rate:.1} wake-ups/s"));
     Ok(())
 }
 
-/// How often the threads of a process went to sleep by themselves: each is a wake-up before.
-async fn switches(host: &Host, pid: &str) -> Result<u64> {
+/// How often each thread of a process went to sleep by itself: each is a wake-up before.
+async fn switches(host: &Host, pid: &str) -> Result<HashMap<u64, u64>> {
     let tasks = host.run(&["sh", "-c", &format!("cat /proc/{pid}/task/*/status")]).await?;
-    Ok(tasks
-        .lines()
-        .filter(|l| l.starts_with("voluntary_ctxt_switches"))
-        .filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .sum())
+    let (mut thread, mut switches) = (0, HashMap::new());
+    for line in tasks.lines() {
+        // Each file names the thread before it counts.
+        if let Some(id) = field(line, "Pid:") {
+            thread = id;
+        } else if let Some(count) = field(line, "voluntary_ctxt_switches:") {
+            switches.insert(thread, count);
+        }
+    }
+    Ok(switches)
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {
