@@ -90,12 +90,12 @@ impl JournalFile {
         if self.header.compact { 4 } else { 8 }
     }
 
-    /// Checks the head of an object and gives its flags and its size.
-    fn object(&self, offset: u64, kind: u8, least: u64) -> Result<(u8, u64)> {
+    /// The first bytes of an object with its flags and its size, once they are found to be possible.
+    fn object<const N: usize>(&self, offset: u64, kind: u8, least: u64) -> Result<([u8; N], u8, u64)> {
         if !offset.is_multiple_of(8) || offset < self.header.size {
             return damaged(offset, "no object can be there");
         }
-        let head: [u8; OBJECT_HEAD as usize] = self.windows.peek(offset)?;
+        let head: [u8; N] = self.windows.peek(offset)?;
         let size = u64_at(&head, 8);
         if head[0] != kind {
             return damaged(offset, "it is another kind of object than was said");
@@ -103,18 +103,17 @@ impl JournalFile {
         if size < least || offset.checked_add(size).is_none_or(|end| end > self.windows.size()) {
             return damaged(offset, "it has an impossible size");
         }
-        Ok((head[1], size))
+        Ok((head, head[1], size))
     }
 
     /// The head of an entry.
     pub(crate) fn entry(&mut self, offset: u64) -> Result<EntryHead> {
-        let (_, size) = self.object(offset, ENTRY, ENTRY_HEAD)?;
+        let (bytes, _, size) = self.object::<{ ENTRY_HEAD as usize }>(offset, ENTRY, ENTRY_HEAD)?;
         let item = if self.header.compact { 4 } else { 16 };
         let items = (size - ENTRY_HEAD) / item;
         if items == 0 || items > ITEMS_MOST {
             return damaged(offset, "it has an impossible number of fields");
         }
-        let bytes: [u8; ENTRY_HEAD as usize] = self.windows.peek(offset)?;
         let boot_id = bytes[40..56].try_into().expect("sixteen bytes");
         Ok(EntryHead {
             offset,
@@ -140,11 +139,19 @@ impl JournalFile {
         Ok(())
     }
 
+    /// Where one field of an entry is.
+    pub(crate) fn item(&self, entry: &EntryHead, index: u64) -> Result<u64> {
+        let items = entry.offset + ENTRY_HEAD;
+        match self.header.compact {
+            true => Ok(u32::from_le_bytes(self.windows.peek(items + index * 4)?).into()),
+            false => Ok(u64::from_le_bytes(self.windows.peek(items + index * 16)?)),
+        }
+    }
+
     /// The head of a data object.
     pub(crate) fn data(&self, offset: u64) -> Result<DataHead> {
         let least = if self.header.compact { 72 } else { 64 };
-        let (flags, size) = self.object(offset, DATA, least)?;
-        let bytes: [u8; 64] = self.windows.peek(offset)?;
+        let (bytes, flags, size) = self.object::<64>(offset, DATA, least)?;
         Ok(DataHead {
             hash: u64_at(&bytes, 16),
             next: u64_at(&bytes, 24),
@@ -196,8 +203,8 @@ impl JournalFile {
 
     /// One array of a list of entries: how many places it has, and the next array.
     pub(crate) fn array(&self, offset: u64) -> Result<(u64, u64)> {
-        let (_, size) = self.object(offset, ENTRY_ARRAY, ARRAY_HEAD)?;
-        let next = u64::from_le_bytes(self.windows.peek(offset + OBJECT_HEAD)?);
+        let (bytes, _, size) = self.object::<{ ARRAY_HEAD as usize }>(offset, ENTRY_ARRAY, ARRAY_HEAD)?;
+        let next = u64_at(&bytes, OBJECT_HEAD as usize);
         if next != 0 && next <= offset {
             return damaged(offset, "a list of entries leads back");
         }

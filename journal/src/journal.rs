@@ -235,9 +235,8 @@ impl Journal {
         let Some(source) = self.sources.iter_mut().find(|s| s.id == entry.source) else {
             return Err(Error::Unsupported("the file of this entry is gone"));
         };
-        let mut items = Vec::new();
-        source.file.items(&entry.head, &mut items)?;
-        for item in items.into_iter().rev() {
+        for index in (0..entry.head.items).rev() {
+            let item = source.file.item(&entry.head, index)?;
             source.file.content(item, into)?;
             if into.len() > name.len() && into[name.len()] == b'=' && into.starts_with(name) {
                 return Ok(Some(&into[name.len() + 1..]));

@@ -11,6 +11,8 @@ const OVERLAP: u64 = 64 << 10;
 /// Most windows of one file in memory.
 const MOST: usize = 96;
 
+const NOWHERE: u32 = u32::MAX;
+
 /// Reads a file in windows.
 #[derive(Debug)]
 pub(crate) struct Windows {
@@ -18,6 +20,10 @@ pub(crate) struct Windows {
     /// Bytes that may be read; grows with the file.
     size: u64,
     kept: Vec<Window>,
+    /// How many are kept at most.
+    most: usize,
+    /// Where in `kept` a window is, by its number; `NOWHERE` where it is not.
+    places: Vec<u32>,
     /// The window that was used last is most likely to be used next.
     last: usize,
     clock: u64,
@@ -35,7 +41,16 @@ struct Window {
 impl Windows {
     pub(crate) fn new(file: File) -> Result<Self> {
         let size = file.metadata()?.len();
-        Ok(Self { file, size, kept: Vec::new(), last: 0, clock: 0, large: Vec::new() })
+        Ok(Self {
+            file,
+            size,
+            kept: Vec::new(),
+            most: MOST,
+            places: Vec::new(),
+            last: 0,
+            clock: 0,
+            large: Vec::new(),
+        })
     }
 
     /// The size of the file when it was last looked at.
@@ -46,13 +61,14 @@ impl Windows {
     /// Looks at the file anew: what was read of it may have changed.
     pub(crate) fn refresh(&mut self) -> Result<()> {
         self.size = self.file.metadata()?.len();
-        self.kept.clear();
+        self.release();
         Ok(())
     }
 
     /// Gives the memory back.
     pub(crate) fn release(&mut self) {
         self.kept = Vec::new();
+        self.places = Vec::new();
         self.large = Vec::new();
     }
 
@@ -67,8 +83,8 @@ impl Windows {
             return damaged(offset, "it reaches beyond the end of the file");
         }
         let (number, from) = (offset / WINDOW, (offset % WINDOW) as usize);
-        if let Some(window) = self.kept.iter().find(|w| w.number == number)
-            && let Some(bytes) = window.bytes.get(from..from + N)
+        if let Some(index) = self.place(number)
+            && let Some(bytes) = self.kept[index].bytes.get(from..from + N)
         {
             return Ok(bytes.try_into().expect("as many as asked for"));
         }
@@ -107,14 +123,14 @@ impl Windows {
             return Ok(self.last);
         }
         self.clock += 1;
-        if let Some(index) = self.kept.iter().position(|w| w.number == number) {
+        if let Some(index) = self.place(number) {
             self.kept[index].used = self.clock;
             self.last = index;
             return Ok(index);
         }
         let start = number * WINDOW;
         let length = (self.size - start).min(WINDOW + OVERLAP) as usize;
-        let mut bytes = match self.kept.len() < MOST {
+        let mut bytes = match self.kept.len() < self.most {
             true => Vec::new(),
             false => self.oldest(),
         };
@@ -122,13 +138,33 @@ impl Windows {
         self.file.read_exact_at(&mut bytes, start)?;
         self.kept.push(Window { number, bytes, used: self.clock });
         self.last = self.kept.len() - 1;
+        self.put(number, self.last);
         Ok(self.last)
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        let place = self.places.get(usize::try_from(number).ok()?)?;
+        (*place != NOWHERE).then_some(*place as usize)
+    }
+
+    fn put(&mut self, number: u64, index: usize) {
+        let number = usize::try_from(number).expect("a file of so many windows does not exist");
+        if number >= self.places.len() {
+            self.places.resize(number + 1, NOWHERE);
+        }
+        self.places[number] = u32::try_from(index).expect("few are kept");
     }
 
     /// Gives up the window that was not used for longest, and its memory to the next.
     fn oldest(&mut self) -> Vec<u8> {
         let oldest = self.kept.iter().enumerate().min_by_key(|(_, w)| w.used).map(|(index, _)| index);
-        oldest.map(|index| self.kept.swap_remove(index).bytes).unwrap_or_default()
+        let Some(index) = oldest else { return Vec::new() };
+        let gone = self.kept.swap_remove(index);
+        self.places[gone.number as usize] = NOWHERE;
+        if let Some(moved) = self.kept.get(index) {
+            self.put(moved.number, index);
+        }
+        gone.bytes
     }
 }
 
@@ -149,9 +185,13 @@ mod tests {
             let content: Vec<u8> = (0..900_001_u32).flat_map(|n| n.to_le_bytes()).collect();
             file.write_all(&content).unwrap();
             let mut windows = Windows::new(file).unwrap();
+            // Some have to go.
+            windows.most = 3;
             for (offset, length) in parts {
                 let wanted = content.get(offset as usize..(offset + length) as usize);
                 prop_assert_eq!(windows.bytes(offset, length).ok(), wanted);
+                let peeked = windows.peek::<8>(offset).ok();
+                prop_assert_eq!(peeked.as_ref().map(|b| &b[..]), content.get(offset as usize..offset as usize + 8));
             }
         }
     }
