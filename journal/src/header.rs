@@ -27,8 +27,6 @@ pub(crate) struct Header {
     pub(crate) data_table_size: u64,
     pub(crate) entries: u64,
     pub(crate) entry_array: u64,
-    pub(crate) head_realtime: u64,
-    pub(crate) tail_realtime: u64,
 }
 
 impl Header {
@@ -64,8 +62,6 @@ impl Header {
             data_table_size: u64_at(112),
             entries: u64_at(152),
             entry_array: u64_at(176),
-            head_realtime: u64_at(184),
-            tail_realtime: u64_at(192),
         })
     }
 }

@@ -204,11 +204,6 @@ impl Journal {
         changed | !self.damage.is_empty()
     }
 
-    /// Gives memory back until the next reading.
-    pub fn release(&mut self) {
-        self.sources.iter_mut().for_each(|source| source.file.forget());
-    }
-
     /// Calls `with` for each field of an entry: its name and its value. An error ends it.
     pub fn fields(&mut self, entry: &Entry, mut with: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
         let Some(source) = self.sources.iter_mut().find(|s| s.id == entry.source) else {
@@ -243,15 +238,6 @@ impl Journal {
             }
         }
         Ok(None)
-    }
-
-    /// The time of the oldest and of the newest entry, in microseconds since the epoch, whatever the filter.
-    pub fn span(&self) -> Option<(u64, u64)> {
-        let heads = self.sources.iter().map(|s| s.file.header).filter(|h| h.entries > 0);
-        heads.fold(None, |span: Option<(u64, u64)>, head| {
-            let (first, last) = span.unwrap_or((u64::MAX, 0));
-            Some((first.min(head.head_realtime), last.max(head.tail_realtime)))
-        })
     }
 
     /// Has each file stand before the entry with the index that `index` finds in it.
