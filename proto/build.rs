@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "hms/host/v1/script.proto",
     "hms/host/v1/job.proto",
     "hms/host/v1/nginx.proto",
+    "hms/host/v1/app.proto",
     "hms/controller/v1/fleet.proto",
     "hms/controller/v1/app.proto",
     "hms/controller/v1/enrollment.proto",
@@ -22,6 +23,8 @@ const FILES: &[&str] = &[
     "hms/controller/v1/script.proto",
     "hms/controller/v1/job.proto",
     "hms/controller/v1/nginx.proto",
+    "hms/controller/v1/deployment.proto",
+    "hms/controller/v1/secret.proto",
 ];
 
 /// Enum fields that JSON shows as words (`src/words.rs`).
@@ -33,6 +36,19 @@ const WORDS: &[(&str, &str)] = &[
     ("hms.host.v1.Script.run_as", "crate::words::run_as"),
     ("hms.host.v1.Job.state", "crate::words::job_state"),
     ("hms.host.v1.NginxFile.kind", "crate::words::nginx_file_kind"),
+    ("hms.host.v1.Job.kind", "crate::words::job_kind"),
+    ("hms.host.v1.JobStep.state", "crate::words::step_state"),
+    ("hms.host.v1.AppSpec.gems", "crate::words::gems"),
+    ("hms.host.v1.AppSpec.database_auth", "crate::words::database_auth"),
+    ("hms.host.v1.AppSpec.secret_delivery", "crate::words::secret_delivery"),
+    ("hms.host.v1.AppChange.action", "crate::words::change_action"),
+    ("hms.host.v1.AppPlan.restart", "crate::words::restart_kind"),
+    ("hms.controller.v1.Deployment.kind", "crate::words::job_kind"),
+    ("hms.controller.v1.DeployRequest.restart", "crate::words::restart_kind"),
+    ("hms.controller.v1.ApplyRequest.restart", "crate::words::restart_kind"),
+    ("hms.controller.v1.RollbackRequest.restart", "crate::words::restart_kind"),
+    ("hms.controller.v1.PlanRequest.restart", "crate::words::restart_kind"),
+    ("hms.controller.v1.PlanRequest.kind", "crate::words::job_kind"),
     ("hms.controller.v1.Run.state", "crate::words::job_state"),
     ("hms.controller.v1.Schedule.last_state", "crate::words::job_state"),
 ];
@@ -84,8 +100,9 @@ fn every_method_has_a_rule(pool: &DescriptorPool) -> Result<(), Box<dyn Error>> 
             let rule = rule.as_message().ok_or("hms.access is not a message")?;
             let number = |name| rule.get_field_by_name(name).and_then(|v| v.as_enum_number()).unwrap_or(0);
             let (role, audience) = (number("role"), number("audience"));
-            // Users need a role; everybody else has none.
-            if (audience == 0) != (role != 0) {
+            // Users need a role, and so do those on whose behalf the controller calls; everybody else has none.
+            let of_people = matches!(audience, 0 | 3);
+            if of_people != (role != 0) {
                 return Err(format!("{}: role and audience do not fit each other", method.full_name()).into());
             }
         }

@@ -263,10 +263,14 @@ fn decide(
     let rule = access::rule(path).filter(|_| path.starts_with("/hms.host."));
     let rule =
         rule.ok_or_else(|| Fault::not_found("method", path).hint("The agent may be older than you."))?;
-    if rule.audience != Audience::User {
+    let may = match peer.identity.kind {
+        Kind::Controller => rule.allows_controller(caller.role),
+        _ => rule.allows(caller.role),
+    };
+    if !may && rule.audience != Audience::User && !matches!(peer.identity.kind, Kind::Controller) {
         return Err(denied("this method is not for users"));
     }
-    if !rule.allows(caller.role) {
+    if !may {
         let (needs, has) = (role_word(rule.role), role_word(caller.role));
         return Err(denied(format!("this needs the role {needs}; {} is {has}", caller.actor)));
     }

@@ -14,17 +14,19 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream};
 use hms_proto::{
-    HOST_KEY,
-    access::{self, Audience, Rule},
+    HOST_KEY, Role,
+    access::{self, Rule},
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
+        deployment_service_client::DeploymentServiceClient,
         fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
         nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        secret_service_client::SecretServiceClient,
         session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
-        job_service_client as host_job, log_service_client::LogServiceClient,
+        app_service_client as host_app, job_service_client as host_job, log_service_client::LogServiceClient,
         nginx_service_client::NginxServiceClient, script_service_client as host_script,
         unit_service_client::UnitServiceClient,
     },
@@ -86,9 +88,7 @@ impl Gate {
             Err(fault) => return refuse(fault),
         };
         match rule {
-            Some(rule) if rule.audience != Audience::User || !rule.allows(call.caller.role) => {
-                refuse(self.deny(&call, rule).await)
-            }
+            Some(rule) if !may(rule, &request, call.caller.role) => refuse(self.deny(&call, rule).await),
             Some(rule) if rule.mutates => {
                 // Runs to its end even when the caller goes away: what has begun must get its outcome.
                 let work = tokio::spawn(async move { self.perform(call, rule, request).await });
@@ -131,9 +131,11 @@ impl Gate {
             address: call.caller.address,
             method: call.path.clone(),
             host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
-            target: ["unit", "key", "script", "name", "id"]
+            target: ["unit", "key", "script", "name"]
                 .into_iter()
                 .find_map(text)
+                .or_else(|| params.get("spec")?.get("key")?.as_str().map(ToOwned::to_owned))
+                .or_else(|| text("id"))
                 .filter(|_| params.get("changes").is_none())
                 .unwrap_or_else(|| paths(&params)),
             params,
@@ -309,8 +311,39 @@ impl Gate {
         SessionServiceClient::new(self.local(caller, None))
     }
 
+    /// Apps of a host, for looks and what people may do there themselves.
+    pub(crate) fn host_apps(&self, caller: &Caller, host: &HostName) -> host_app::AppServiceClient<Local> {
+        host_app::AppServiceClient::new(self.local(caller, Some(host)))
+    }
+
+    /// Apps of a host, for what only the controller may ask for, on behalf of somebody whose own call was authorised.
+    pub(crate) fn work_on_apps(&self, caller: &Caller, host: &HostName) -> host_app::AppServiceClient<Local> {
+        host_app::AppServiceClient::new(Local { authorised: true, ..self.local(caller, Some(host)) })
+    }
+
+    /// Deployments, on behalf of somebody.
+    pub(crate) fn deployments(&self, caller: &Caller) -> DeploymentServiceClient<Local> {
+        DeploymentServiceClient::new(self.local(caller, None))
+    }
+
+    /// Secrets of apps, on behalf of somebody.
+    pub(crate) fn secrets(&self, caller: &Caller) -> SecretServiceClient<Local> {
+        SecretServiceClient::new(self.local(caller, None))
+    }
+
     fn local(&self, caller: &Caller, host: Option<&HostName>) -> Local {
-        Local { gate: self.clone(), caller: caller.clone(), host: host.cloned() }
+        Local { gate: self.clone(), caller: caller.clone(), host: host.cloned(), authorised: false }
+    }
+}
+
+/// Marks a call that the controller makes after it has authorised one of the caller's own. Only [`Local`] sets it.
+#[derive(Clone, Copy)]
+struct Authorised;
+
+fn may(rule: &Rule, request: &Request<Body>, role: Role) -> bool {
+    match request.extensions().get::<Authorised>() {
+        Some(Authorised) => rule.allows_controller(role),
+        None => rule.allows(role),
     }
 }
 
@@ -320,6 +353,7 @@ pub(crate) struct Local {
     gate: Gate,
     caller: Caller,
     host: Option<HostName>,
+    authorised: bool,
 }
 
 impl Service<Request<tonic::body::Body>> for Local {
@@ -334,6 +368,9 @@ impl Service<Request<tonic::body::Body>> for Local {
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.caller.clone());
+        if self.authorised {
+            request.extensions_mut().insert(Authorised);
+        }
         if let Some(host) = &self.host {
             let value = http::HeaderValue::from_str(host.as_str()).expect("a host name is ASCII");
             request.headers_mut().insert(HOST_KEY, value);

@@ -9,7 +9,7 @@ pub use crate::contract::hms::{Audience, Role};
 /// The access rule of one method.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// The least role; `Role::Unspecified` for audiences other than users.
+    /// The least role; `Role::Unspecified` for audiences that are not people.
     pub role: Role,
     /// Whether the call changes something.
     pub mutates: bool,
@@ -59,6 +59,12 @@ impl Rule {
     /// Whether a user with this role may call the method.
     pub fn allows(&self, role: Role) -> bool {
         self.audience == Audience::User && self.role != Role::Unspecified && role >= self.role
+    }
+
+    /// Whether the controller may call the method on behalf of a user with this role, after it has authorised a call of theirs.
+    pub fn allows_controller(&self, role: Role) -> bool {
+        let made_for = matches!(self.audience, Audience::User | Audience::Controller);
+        made_for && self.role != Role::Unspecified && role >= self.role
     }
 
     /// The request as JSON for the audit: every secret blanked, and of long texts only their beginning. `None` when it is not such a message.
@@ -149,6 +155,7 @@ mod tests {
                     Audience::User => role_word(r.role),
                     Audience::Anyone => "anyone",
                     Audience::Agent => "agent",
+                    Audience::Controller => "hms",
                 };
                 format!("{path:<52} {who:<9}{}", if r.mutates { "mutates" } else { "" }).trim_end().to_owned()
             })
@@ -169,6 +176,14 @@ mod tests {
         assert!(restart.mutates && !restart.allows(Role::Viewer));
         assert!(restart.allows(Role::Operator) && restart.allows(Role::Admin));
         assert!(!rule("/hms.controller.v1.EnrollmentService/Renew").unwrap().allows(Role::Admin));
+    }
+
+    #[test]
+    fn what_is_for_the_controller_is_for_no_person() {
+        let start = rule("/hms.host.v1.AppService/Start").unwrap();
+        assert!(!start.allows(Role::Admin));
+        assert!(start.allows_controller(Role::Operator) && !start.allows_controller(Role::Viewer));
+        assert!(!rule("/hms.controller.v1.EnrollmentService/Renew").unwrap().allows_controller(Role::Admin));
     }
 
     #[test]

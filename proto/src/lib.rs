@@ -5,6 +5,7 @@
 //! - [`access`]: who may call which method, read from the descriptors.
 //! - [`fault`]: what went wrong, and what each face makes of it.
 //! - [`names`]: parsed names; the only way from text to something a host acts on.
+//! - [`app`]: what may be said of an app; [`dotenv`]: variables as text.
 //! - [`script`]: what a script's manifest may say, and how parameters become arguments; [`report`]: what checks print.
 //! - [`identity`]: who a certificate belongs to, and whom to trust.
 //! - [`transport`]: TLS connections in and out, bounded.
@@ -27,6 +28,8 @@ mod redacted {
 }
 
 pub mod access;
+pub mod app;
+pub mod dotenv;
 pub mod fault;
 pub mod identity;
 pub mod names;

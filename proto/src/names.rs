@@ -2,7 +2,6 @@
 //!
 //! The controller parses what people send, and the agent parses again what the controller sends.
 
-use std::{fmt, str::FromStr};
 
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +38,7 @@ macro_rules! name {
             }
         }
 
-        impl FromStr for $name {
+        impl std::str::FromStr for $name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
                 Self::try_from(text)
@@ -53,13 +52,18 @@ macro_rules! name {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+
+mod app;
+mod git;
+pub use app::{DatabaseName, EnvName, RakeTask, RelPath, ReleaseId};
+pub use git::{BranchName, CommitId, GitUrl, Transport};
 
 name! {
     /// A systemd unit: `puma-cigar.service`, `getty@tty1.service`. Stricter than systemd.unit(5): no leading dash,
