@@ -1,43 +1,44 @@
 //! What may be said of an app: checked by the controller when it is said, and by the agent before it acts.
 
+mod fields;
+mod files;
+
 use crate::{
     fault::Fault,
     host::v1::{AppSpec, DatabaseAuth, Gems, SecretDelivery},
-    names::{AppKey, BranchName, DatabaseName, EnvName, GitUrl, RakeTask, RelPath},
+    names::AppKey,
 };
 
-/// Where the folders of apps may be.
-const ROOTS: [&str; 4] = ["/srv/", "/var/www/", "/opt/", "/home/"];
 /// Files whose text can be one's own.
 pub const OVERRIDABLE: [&str; 5] = ["service", "socket", "puma", "site", "logrotate"];
 
-/// Checks a specification, and fills in what was left out.
+/// Of one variable, and of one file of one's own. In bytes.
+pub const TEXT_MOST: usize = 64 * 1024;
+
+/// Checks a specification, and fills in what was left out. A fault begins with the name of the field.
 pub fn complete(mut spec: AppSpec) -> Result<AppSpec, Fault> {
     let key = AppKey::try_from(spec.key.as_str())?;
     defaults(&mut spec, &key);
-    check_root(&spec.root)?;
-    if !spec.git_url.is_empty() {
-        GitUrl::try_from(spec.git_url.as_str())?;
-    }
-    BranchName::try_from(spec.branch.as_str())?;
-    for task in spec.asset_tasks.iter().chain(&spec.release_tasks) {
-        RakeTask::try_from(task.as_str())?;
-    }
-    for path in &spec.shared_paths {
-        RelPath::try_from(path.as_str())?;
-    }
-    for name in spec.environment.keys() {
-        EnvName::try_from(name.as_str())?;
-    }
-    if !spec.database_name.is_empty() {
-        DatabaseName::try_from(spec.database_name.as_str())?;
-        DatabaseName::try_from(spec.database_user.as_str())?;
-    }
-    if let Some(other) = spec.overrides.keys().find(|name| !OVERRIDABLE.contains(&name.as_str())) {
-        return Err(Fault::invalid(format!("`{other}` is no file of an app"))
-            .hint(format!("These are: {}.", OVERRIDABLE.join(", "))));
-    }
+    fields::check(&spec)?;
     Ok(spec)
+}
+
+/// Whether a value can be that of a variable, secret or not. The fault shows nothing of it.
+pub fn check_value(name: &str, value: &str) -> Result<(), Fault> {
+    let name = name.escape_debug();
+    if value.len() > TEXT_MOST {
+        let most = TEXT_MOST / 1024;
+        return Err(Fault::invalid(format!(
+            "the value of {name} has {} bytes, more than {most} KiB",
+            value.len()
+        )));
+    }
+    if value.contains('\0') {
+        return Err(Fault::invalid(format!(
+            "the value of {name} has a NUL in it, which no variable can have"
+        )));
+    }
+    Ok(())
 }
 
 fn defaults(spec: &mut AppSpec, key: &AppKey) {
@@ -62,13 +63,13 @@ fn defaults(spec: &mut AppSpec, key: &AppKey) {
     number(&mut spec.health_timeout_s, 60);
     number(&mut spec.keep_releases, 5);
     number(&mut spec.timeout_s, 1800);
-    if spec.gems() == Gems::Unspecified {
+    if spec.gems == Gems::Unspecified as i32 {
         spec.set_gems(Gems::Rubygems);
     }
-    if spec.secret_delivery() == SecretDelivery::Unspecified {
+    if spec.secret_delivery == SecretDelivery::Unspecified as i32 {
         spec.set_secret_delivery(SecretDelivery::Credential);
     }
-    if spec.database_auth() == DatabaseAuth::Unspecified {
+    if spec.database_auth == DatabaseAuth::Unspecified as i32 {
         spec.set_database_auth(DatabaseAuth::Peer);
     }
     if !spec.database_name.is_empty()
@@ -79,14 +80,4 @@ fn defaults(spec: &mut AppSpec, key: &AppKey) {
     if !spec.shared_paths.iter().any(|path| path == "log") {
         spec.shared_paths.insert(0, "log".into());
     }
-}
-
-fn check_root(root: &str) -> Result<(), Fault> {
-    let inside = ROOTS.iter().find_map(|top| root.strip_prefix(top));
-    let fits = inside.is_some_and(|path| RelPath::try_from(path).is_ok());
-    if fits {
-        return Ok(());
-    }
-    Err(Fault::invalid(format!("`{}` cannot be the folder of an app", root.escape_debug()))
-        .hint("It must be below /srv, /var/www, /opt or /home, with letters, digits and . _ - in its path."))
 }

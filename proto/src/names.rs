@@ -2,7 +2,6 @@
 //!
 //! The controller parses what people send, and the agent parses again what the controller sends.
 
-
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not {} {kind}: {why}", shown(.input), if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" })]

@@ -104,7 +104,10 @@ fn parse(text: &str) -> Result<(Transport, &str), &'static str> {
     let (login, path) = match text.strip_prefix("ssh://") {
         Some(rest) => rest.split_once('/').ok_or(FORMS)?,
         None if text.contains("://") || text.contains("::") => return Err(FORMS),
-        None => text.split_once(':').filter(|(login, _)| login.contains('@')).ok_or(FORMS)?,
+        None => {
+            let (login, path) = text.split_once(':').filter(|(login, _)| login.contains('@')).ok_or(FORMS)?;
+            (login, path.strip_prefix('/').unwrap_or(path))
+        }
     };
     let server = match login.split_once('@') {
         Some((user, server)) if user_fits(user) => server,
@@ -119,6 +122,8 @@ fn parse(text: &str) -> Result<(Transport, &str), &'static str> {
     server_fits(server).and_then(|()| path_fits(path)).map(|()| (Transport::Ssh, host(server)))
 }
 
+const HOST: &str = "its host must be a DNS name in lower case, or an IPv4 address";
+
 fn host(server: &str) -> &str {
     server.split_once(':').map_or(server, |(host, _)| host)
 }
@@ -132,10 +137,18 @@ fn server_fits(server: &str) -> Result<(), &'static str> {
     let (host, port) = server.split_once(':').map_or((server, None), |(host, port)| (host, Some(port)));
     let port_fits = port.is_none_or(|p| !p.starts_with(['+', '0']) && p.parse::<u16>().is_ok());
     match super::check_host(host) {
+        Ok(()) if reads_as_number(host) && host.parse::<std::net::Ipv4Addr>().is_err() => Err(HOST),
         Ok(()) if port_fits => Ok(()),
         Ok(()) => Err("its port must be 1 to 65535"),
-        Err(_) => Err("its host must be a DNS name in lower case, or an IPv4 address"),
+        Err(_) => Err(HOST),
     }
+}
+
+/// Whether programs may take a host for an address: `127.1`, `2130706433` and `0x7f.1` are such (inet_aton(3)).
+fn reads_as_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let digits = last.strip_prefix("0x").filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())).is_some();
+    digits || last.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn path_fits(path: &str) -> Result<(), &'static str> {
@@ -149,18 +162,5 @@ fn path_fits(path: &str) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ordinary_repositories_are_told_apart() {
-        let of = |text: &str| GitUrl::try_from(text).map(|u| (u.transport(), u.server().to_owned())).unwrap();
-        assert_eq!(of("https://github.com/acme/cigar.git"), (Transport::Https, "github.com".into()));
-        assert_eq!(of("git@github.com:acme/cigar.git"), (Transport::Ssh, "github.com".into()));
-        assert_eq!(
-            of("ssh://git@git.example.org:2222/acme/cigar"),
-            (Transport::Ssh, "git.example.org".into())
-        );
-        assert_eq!(of("file:///srv/git/cigar.git"), (Transport::File, String::new()));
-    }
-}
+#[path = "git_tests.rs"]
+mod tests;
