@@ -33,6 +33,9 @@ const MUTATION_MAX: usize = 64 * 1024;
 const INSTALL: &str = "/hms.host.v1.ScriptService/Install";
 /// All scripts with their manifests. The server takes messages of 4 MiB at most.
 const INSTALL_MAX: usize = 4 * 1024 * 1024;
+/// A specification with files of its own, and all secrets of an app.
+const START_APP: &str = "/hms.host.v1.AppService/Start";
+const START_APP_MAX: usize = 4 * 1024 * 1024;
 /// And those that bring configuration files.
 const FILES_MAX: usize = crate::server::MESSAGE_MAX;
 const WITH_FILES: &str = "/hms.host.v1.NginxService/Apply";
@@ -190,6 +193,7 @@ impl AccessLayer {
 fn most_bytes(path: &str) -> usize {
     match path {
         INSTALL => INSTALL_MAX,
+        START_APP => START_APP_MAX,
         WITH_FILES => FILES_MAX,
         _ => MUTATION_MAX,
     }

@@ -57,6 +57,17 @@ pub(crate) fn write_once(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Writes a file as a whole, in the place of whatever is there.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let staged = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+    write_new(&staged, content)?;
+    if let Err(error) = fs::rename(&staged, path) {
+        fs::remove_file(&staged)?;
+        return Err(error);
+    }
+    sync_parent(path)
+}
+
 /// Reads a file that may be missing, and at most so much of it.
 pub(crate) fn read_if_there(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
@@ -92,6 +103,8 @@ mod tests {
         assert!(!write_once(&path, b"second").unwrap());
         assert_eq!(read_if_there(&path, 100).unwrap().unwrap(), b"first");
         assert_eq!(read_if_there(&path, 3).unwrap().unwrap(), b"fir");
+        replace(&path, b"third").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

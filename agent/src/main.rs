@@ -1,7 +1,9 @@
 //! The agent of HMS: the only hand that touches a managed host.
 
 mod access;
+mod apps;
 mod audit;
+mod deploy;
 mod exec;
 mod files;
 mod host;
@@ -20,13 +22,13 @@ mod testca;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Parser, Subcommand};
-use hms_proto::fault::Fault;
+use hms_proto::{fault::Fault, names::AppKey};
 
 /// The agent of HMS on a managed host.
 #[derive(Debug, Parser)]
@@ -68,6 +70,48 @@ enum Command {
     /// Notes how a job ended. systemd calls this, when the job's unit is over.
     #[command(hide = true)]
     EndJob,
+    /// Does the work of a job on an app. systemd calls this, in the job's unit.
+    #[command(hide = true)]
+    RunAppJob {
+        /// The job.
+        id: String,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Puts right what a job on an app left, and notes its end. systemd calls this, when the job's process is gone.
+    #[command(hide = true)]
+    EndAppJob {
+        /// The job.
+        id: String,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Links what is shared into the release in this folder. A job calls this, as the app's user.
+    #[command(hide = true)]
+    LayOutRelease {
+        /// The folder with what is shared.
+        #[arg(long)]
+        shared: PathBuf,
+        /// The release's commit.
+        #[arg(long)]
+        commit: String,
+        /// What is shared, relative to the release.
+        paths: Vec<String>,
+    },
+    /// Tells git a token. git calls this, in a job.
+    #[command(hide = true)]
+    GitCredential {
+        /// get, store or erase.
+        verb: String,
+    },
+    /// Writes the secrets of an app to memory. systemd calls this, before the app starts.
+    #[command(hide = true)]
+    WriteEnvironment {
+        /// The app.
+        key: String,
+        #[command(flatten)]
+        state: State,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,6 +134,18 @@ fn main() -> ExitCode {
             jobs::end();
             Ok(())
         }
+        Command::RunAppJob { id, state } => return deploy::run(&id, &state.folder),
+        Command::EndAppJob { id, state } => return deploy::end(&id, &state.folder),
+        Command::LayOutRelease { shared, commit, paths } => {
+            deploy::lay_out(Path::new("."), &shared, &commit, &paths)
+        }
+        Command::GitCredential { verb } => {
+            deploy::credential(&verb);
+            Ok(())
+        }
+        Command::WriteEnvironment { key, state } => with_runtime(async {
+            apps::secrets::write_environment(&AppKey::try_from(key.as_str())?, &state.folder).await
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

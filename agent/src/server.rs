@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use hms_proto::{
     DESCRIPTORS,
     host::v1::{
-        host_service_server::HostServiceServer, job_service_server::JobServiceServer,
+        app_service_server::AppServiceServer, host_service_server::HostServiceServer, job_service_server::JobServiceServer,
         log_service_server::LogServiceServer, nginx_service_server::NginxServiceServer,
         script_service_server::ScriptServiceServer, unit_service_server::UnitServiceServer,
     },
@@ -20,6 +20,7 @@ use tonic::transport::Server;
 use crate::{
     access::AccessLayer,
     audit::Spool,
+    deploy::Apps,
     host::Host,
     jobs::{Jobs, JobsApi},
     journal::Journal,
@@ -54,6 +55,7 @@ pub(crate) async fn serve(
     let nginx = Nginx::new(bus.clone(), &place.state, place.controller)?;
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
+    let apps = Apps::new(jobs.clone(), bus.clone(), place.state);
     let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -65,6 +67,7 @@ pub(crate) async fn serve(
     health.set_serving::<ScriptServiceServer<ScriptsApi>>().await;
     health.set_serving::<JobServiceServer<JobsApi>>().await;
     health.set_serving::<NginxServiceServer<Nginx>>().await;
+    health.set_serving::<AppServiceServer<Apps>>().await;
     harden(Server::builder())
         .layer(AccessLayer::new(spool, shutdown.clone()))
         .add_service(health_service)
@@ -74,6 +77,7 @@ pub(crate) async fn serve(
         .add_service(HostServiceServer::new(Host::new(bus)))
         .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
         .add_service(JobServiceServer::new(JobsApi::new(jobs)))
+        .add_service(AppServiceServer::new(apps))
         .add_service(NginxServiceServer::new(nginx).max_decoding_message_size(MESSAGE_MAX))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
         .await?;

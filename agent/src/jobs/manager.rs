@@ -10,7 +10,7 @@ use std::{
 
 use hms_proto::{
     fault::{Fault, FaultKind},
-    host::v1::{Job, JobState},
+    host::v1::{Job, JobKind, JobState},
     names::JobId,
 };
 
@@ -138,7 +138,7 @@ impl Jobs {
         let mut settled = Vec::with_capacity(entries.len());
         for entry in entries {
             let goes_on = open(&&entry) && (alive.contains(&entry.unit()) || self.is_starting(&entry));
-            if entry.ended.is_some() || goes_on {
+            if entry.ended.is_some() || goes_on || self.resume(&entry).await? {
                 settled.push(entry);
                 continue;
             }
@@ -163,7 +163,8 @@ impl Jobs {
         // First, so that whoever looks at the end knows.
         blocking(move || store.cancel(&marked, &actor).map_err(broken)).await?;
         let session = self.bus.session().await?;
-        transient::stop(&session, &id.unit()).await?;
+        let limit = if job.kind() == JobKind::Script { transient::STOP } else { transient::STOP_LONG };
+        transient::stop(&session, &id.unit(), limit).await?;
         let job = self.get(id).await?;
         if job.state() == JobState::Running {
             return Err(Fault::new(
@@ -185,6 +186,7 @@ fn settle_one(store: &Store, entry: Entry) -> io::Result<Entry> {
         return Ok(entry);
     }
     let job = match &entry.notes.over {
+        Some(over) if entry.is_of_app() => verdict::app_ended(&entry, over, store.canceled_by(&id)?.is_some()),
         Some(over) => verdict::ended(&entry, over, store.canceled_by(&id)?.as_deref()),
         None => verdict::lost(&entry, &boot_id()?, now_usec()),
     };
@@ -199,7 +201,7 @@ fn settle_one(store: &Store, entry: Entry) -> io::Result<Entry> {
 }
 
 /// Names the boot that this is.
-pub(super) fn boot_id() -> io::Result<String> {
+pub(crate) fn boot_id() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
 }
 

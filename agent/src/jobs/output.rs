@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{Jobs, manager::broken};
+use super::{Jobs, manager::broken, progress::Progress};
 use crate::blocking;
 
 const PIECE: usize = 64 * 1024;
@@ -36,12 +36,17 @@ pub(super) async fn send(jobs: &Jobs, id: &JobId, offset: u64, follow: bool, to:
 async fn stream(jobs: &Jobs, id: &JobId, mut offset: u64, follow: bool, to: &Pieces) -> Result<(), Fault> {
     jobs.get(id).await?;
     let file = Arc::new(jobs.store.output(id).map_err(broken)?);
-    let mut looked = Instant::now();
+    let (mut looked, mut told) = (Instant::now(), Progress::default());
     loop {
         // Before reading: once the end is noted, all of the output is there.
         let ended = jobs.store.is_over(id).map_err(broken)?;
         if send_rest(&file, &mut offset, to).await?.is_err() {
             return Ok(());
+        }
+        let progress = jobs.store.progress(id).map_err(broken)?;
+        if progress != told && !ended && follow {
+            told = progress;
+            last(offset, jobs.get(id).await?, to).await?;
         }
         if ended || !follow {
             return last(offset, jobs.get(id).await?, to).await;

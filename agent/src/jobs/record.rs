@@ -8,14 +8,15 @@ use std::{
 };
 
 use hms_proto::{
-    host::v1::{Job, JobState},
+    host::v1::{Job, JobKind, JobState},
     names::JobId,
 };
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
+use super::progress::Progress;
 use crate::{
-    exec::launch::{LAUNCH, Launch, Notes, SCRIPT},
+    exec::launch::{LAUNCH, Notes, SCRIPT},
     files,
 };
 
@@ -25,6 +26,11 @@ const RESULT: &str = "result.json";
 const OUTPUT: &str = "output";
 const NOTES: &str = "notes";
 const CANCELED: &str = "canceled";
+const PROGRESS: &str = "progress.json";
+/// What is to be done for an app.
+pub(crate) const REQUEST: &str = "request.json";
+/// Files with this ending are sealed by systemd-creds(1).
+pub(crate) const SEALED: &str = ".cred";
 /// Twenty parameters at their longest, several times over.
 const JSON_MOST: u64 = 4 * 1024 * 1024;
 const NOTES_MOST: u64 = 64 * 1024;
@@ -54,6 +60,8 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     /// What was noted in its unit.
     pub(crate) notes: Notes,
+    /// How far its steps are.
+    pub(crate) progress: Progress,
     /// How it ended. `None`: nobody has said so yet.
     pub(crate) ended: Option<Job>,
     /// Bytes of its output.
@@ -71,9 +79,14 @@ impl Entry {
                 started_usec: self.notes.began.unwrap_or(0),
                 output_bytes: self.output_bytes,
                 output_truncated: self.notes.dropping.is_some(),
-                ..self.record.job.clone()
+                ..self.progress.on(self.record.job.clone())
             },
         }
+    }
+
+    /// Whether it works on an app.
+    pub(crate) fn is_of_app(&self) -> bool {
+        self.record.job.kind() != JobKind::Script
     }
 
     /// The unit that it runs as.
@@ -92,6 +105,11 @@ impl Store {
     /// Below this state folder.
     pub(crate) fn new(state: &Path) -> Self {
         Self { folder: state.join(FOLDER) }
+    }
+
+    /// The state folder.
+    pub(crate) fn state(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
     }
 
     /// Makes the folder, and clears away what a run that was killed left half done.
@@ -121,20 +139,20 @@ impl Store {
         self.path(id, SCRIPT)
     }
 
-    /// Writes down a new job. It is on the disk as a whole, or not at all.
-    pub(crate) fn create(
-        &self,
-        id: &JobId,
-        record: &Record,
-        launch: &Launch,
-        script: &[u8],
-    ) -> io::Result<()> {
+    /// A file of a job.
+    pub(crate) fn file(&self, id: &JobId, name: &str) -> PathBuf {
+        self.path(id, name)
+    }
+
+    /// Writes down a new job, with the files that only its start needs. It is on the disk as a whole, or not at all.
+    pub(crate) fn create(&self, id: &JobId, record: &Record, own: &[(&str, &[u8])]) -> io::Result<()> {
         let staged = self.folder.join(format!("{UNFINISHED}{id}"));
         files::remove_folder(&staged)?;
         files::make_folder(&staged)?;
         files::write_new(&staged.join(JOB), &serde_json::to_vec(record)?)?;
-        files::write_new(&staged.join(LAUNCH), &serde_json::to_vec(launch)?)?;
-        files::write_new(&staged.join(SCRIPT), script)?;
+        for (name, content) in own {
+            files::write_new(&staged.join(name), content)?;
+        }
         files::write_new(&staged.join(OUTPUT), b"")?;
         files::write_new(&staged.join(NOTES), b"")?;
         files::sync_folder(&staged)?;
@@ -162,6 +180,7 @@ impl Store {
             record: serde_json::from_slice(&record)?,
             ended: ended.map(|text| serde_json::from_slice(&text)).transpose()?,
             notes: self.notes(id)?,
+            progress: self.progress(id)?,
             output_bytes: fs::metadata(self.path(id, OUTPUT)).map_or(0, |about| about.len()),
         }))
     }
@@ -173,6 +192,22 @@ impl Store {
 
     fn has_result(&self, id: &JobId) -> bool {
         self.path(id, RESULT).exists()
+    }
+
+    /// How far the steps of a job are. Nothing, for a job that has none.
+    pub(crate) fn progress(&self, id: &JobId) -> io::Result<Progress> {
+        let text = files::read_if_there(&self.path(id, PROGRESS), JSON_MOST)?;
+        Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?.unwrap_or_default())
+    }
+
+    /// Writes down how far the steps of a job are.
+    pub(crate) fn set_progress(&self, id: &JobId, progress: &Progress) -> io::Result<()> {
+        files::replace(&self.path(id, PROGRESS), &serde_json::to_vec(progress)?)
+    }
+
+    /// What is to be done for an app.
+    pub(crate) fn request(&self, id: &JobId) -> io::Result<Option<Vec<u8>>> {
+        files::read_if_there(&self.path(id, REQUEST), JSON_MOST)
     }
 
     fn notes(&self, id: &JobId) -> io::Result<Notes> {
@@ -209,6 +244,11 @@ impl Store {
         // Only its start needed them. Before the write: on a full disk this is the room for it.
         for name in [LAUNCH, SCRIPT] {
             drop(fs::remove_file(self.path(id, name)));
+        }
+        for file in fs::read_dir(self.folder.join(id.as_str())).into_iter().flatten().flatten() {
+            if file.file_name().to_string_lossy().ends_with(SEALED) {
+                drop(fs::remove_file(file.path()));
+            }
         }
         files::write_once(&self.path(id, RESULT), &serde_json::to_vec(job)?).map(drop)
     }
@@ -258,8 +298,8 @@ mod tests {
         assert_eq!(store.read(&id).unwrap(), None);
         let job = Job { id: id.to_string(), script: "x".into(), ..Job::default() };
         let record = Record { job: job.clone(), boot_id: "b".into(), ..Record::default() };
-        store.create(&id, &record, &Launch::default(), b"#!/bin/sh\n").unwrap();
-        assert!(store.create(&id, &record, &Launch::default(), b"").is_err());
+        store.create(&id, &record, &[(SCRIPT, b"#!/bin/sh\n"), ("env.cred", b"x")]).unwrap();
+        assert!(store.create(&id, &record, &[]).is_err());
         let running = store.read(&id).unwrap().unwrap();
         assert_eq!((running.job().state(), &running.record), (JobState::Running, &record));
         let end = |state: JobState| Job { state: state.into(), ..job.clone() };
@@ -267,7 +307,7 @@ mod tests {
         store.end(&id, &end(JobState::Lost)).unwrap();
         assert_eq!(store.read(&id).unwrap().unwrap().job().state(), JobState::Succeeded);
         assert!(store.open_jobs().unwrap().is_empty());
-        assert!(!store.script_path(&id).exists());
+        assert!(!store.script_path(&id).exists() && !store.file(&id, "env.cred").exists());
         // As a killed run would leave it.
         fs::create_dir(state.path().join("jobs/new-x")).unwrap();
         store.prepare().unwrap();

@@ -18,15 +18,18 @@ use super::{
 use crate::{
     blocking,
     exec::{
-        launch::{Launch, Notes},
+        launch::{LAUNCH, Launch, Notes, SCRIPT},
         script::PATH,
     },
     now_usec,
-    systemd::transient,
+    systemd::{
+        Session,
+        transient::{self, Properties},
+    },
 };
 
 /// Most jobs at a time.
-const RUNNING_MOST: usize = 32;
+pub(super) const RUNNING_MOST: usize = 32;
 const MEMORY_USUAL: u64 = 512 * 1024 * 1024;
 /// Output must find room, and so must the end of each job.
 const FREE_LEAST: u64 = 64 * 1024 * 1024;
@@ -69,23 +72,33 @@ impl Jobs {
             store: &self.store,
             state: &self.state,
         };
-        let started = match unit::properties(&plan) {
-            Ok(properties) => transient::start(&session, &id.unit(), properties).await,
+        self.launch(&session, &id, unit::properties(&plan)).await?;
+        drop(starting);
+        self.get(&id).await
+    }
+
+    /// Starts the unit of a job that is written down. One that systemd does not take is forgotten again.
+    pub(super) async fn launch(
+        &self,
+        session: &Session,
+        id: &JobId,
+        properties: Result<Properties, Fault>,
+    ) -> Result<(), Fault> {
+        let started = match properties {
+            Ok(properties) => transient::start(session, &id.unit(), properties).await,
             Err(fault) => Err(fault),
         };
         match started {
             // It may run: only a look at it can tell.
-            Err(fault) if fault.kind() == FaultKind::Unknown => return Err(fault),
+            Err(fault) if fault.kind() == FaultKind::Unknown => Err(fault),
             Err(fault) => {
                 let (store, id) = (self.store.clone(), id.clone());
                 blocking(move || store.remove(&id).map_err(broken)).await?;
-                return Err(fault);
+                Err(fault)
             }
-            Ok(true) => {}
-            Ok(false) => self.not_set_up(&id).await?,
+            Ok(true) => Ok(()),
+            Ok(false) => self.not_set_up(id).await,
         }
-        drop(starting);
-        self.get(&id).await
     }
 
     /// Writes down that a job could not start, if it did not.
@@ -134,7 +147,11 @@ impl Jobs {
         };
         let (store, id, record, content) =
             (self.store.clone(), id.clone(), record.clone(), checked.content.clone());
-        blocking(move || store.create(&id, &record, &launch, &content).map_err(broken)).await
+        let write = move || {
+            let launch = serde_json::to_vec(&launch)?;
+            store.create(&id, &record, &[(LAUNCH, &launch), (SCRIPT, &content)])
+        };
+        blocking(move || write().map_err(broken)).await
     }
 }
 
@@ -170,7 +187,7 @@ fn is_installed(tool: &str) -> bool {
     })
 }
 
-fn room(free: u64) -> Result<(), Fault> {
+pub(super) fn room(free: u64) -> Result<(), Fault> {
     if free >= FREE_LEAST {
         return Ok(());
     }
@@ -179,12 +196,18 @@ fn room(free: u64) -> Result<(), Fault> {
         .hint("Free space below /var/lib/hms-agent: 64 MiB are needed."))
 }
 
+/// Whether one more job may run.
+pub(super) fn not_too_many(running: &[Entry]) -> Result<(), Fault> {
+    if running.len() < RUNNING_MOST {
+        return Ok(());
+    }
+    let fault = Fault::new(FaultKind::Throttled, format!("{RUNNING_MOST} jobs run on this host already"));
+    Err(Fault { retry_after_s: 5, ..fault })
+}
+
 /// Whether it may run beside those that do.
 fn may_run(script: &Script, running: &[Entry]) -> Result<(), Fault> {
-    if running.len() >= RUNNING_MOST {
-        let fault = Fault::new(FaultKind::Throttled, format!("{RUNNING_MOST} jobs run on this host already"));
-        return Err(Fault { retry_after_s: 5, ..fault });
-    }
+    not_too_many(running)?;
     let other =
         running.iter().map(|entry| &entry.record).find(|r| script.mutates && r.job.script == script.name);
     match other.map(|record| &record.job) {

@@ -41,7 +41,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn properties(plan: &Plan<'_>) -> Result<Properties, Fault> {
     let broken = |e: &dyn std::fmt::Display| internal(format!("cannot describe the unit of a job: {e}"));
     let (output, notes) = plan.store.streams(plan.id).map_err(|e| broken(&e))?;
-    let mut set = Set(Vec::new());
+    let mut set = Set::default();
     let run = program().map_err(|e| broken(&e))?;
     commands(&mut set, plan, &run);
     limits(&mut set, plan);
@@ -50,34 +50,51 @@ pub(super) fn properties(plan: &Plan<'_>) -> Result<Properties, Fault> {
     for (name, file) in [("StandardOutputFileDescriptor", output), ("StandardErrorFileDescriptor", notes)] {
         set.add(name, Fd::from(OwnedFd::from(file)));
     }
-    set.0.into_iter().map(|(name, value)| Ok((name, value.map_err(|e| broken(&e))?))).collect()
+    set.finish()
 }
 
 /// Collects properties.
-struct Set(Vec<(String, zbus::Result<OwnedVariant>)>);
+#[derive(Default)]
+pub(crate) struct Set(Vec<(String, zbus::Result<OwnedVariant>)>);
 
 impl Set {
-    fn add<'a>(&mut self, name: &str, value: impl Into<Variant<'a>>) {
+    /// Adds one.
+    pub(crate) fn add<'a>(&mut self, name: &str, value: impl Into<Variant<'a>>) {
         let owned = OwnedVariant::try_from(value.into());
         self.0.push((name.to_owned(), owned));
     }
+
+    /// Adds these, each of which is switched on.
+    pub(crate) fn switch_on(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.add(name, true));
+    }
+
+    /// All of them, as D-Bus takes them.
+    pub(crate) fn finish(self) -> Result<Properties, Fault> {
+        let broken = |e: zbus::Error| internal(format!("cannot describe a unit to systemd: {e}"));
+        self.0.into_iter().map(|(name, value)| Ok((name, value.map_err(broken)?))).collect()
+    }
+}
+
+/// As a list of texts.
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|w| (*w).to_owned()).collect()
 }
 
 /// This program, also when it was replaced since it started.
-fn program() -> std::io::Result<String> {
+pub(crate) fn program() -> std::io::Result<String> {
     let path = std::env::current_exe()?.to_string_lossy().into_owned();
     Ok(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
 }
 
 fn commands(set: &mut Set, plan: &Plan<'_>, run: &str) {
-    let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<String>>();
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
     set.add("Description", format!("HMS job {}, script {}", plan.id, plan.script.name));
     set.add("Type", "exec");
-    set.add("ExecStart", vec![(run.to_owned(), argv(&[run, "run-script"]), false)]);
+    set.add("ExecStart", vec![(run.to_owned(), words(&[run, "run-script"]), false)]);
     // In the same sandbox, and with the notes as its standard error. Not as root outside of it (`+`): systemd 252 writes
     // ExecStopPostEx to the unit's file under a name that it does not know, and forgets it at the next daemon-reload.
-    set.add("ExecStopPost", vec![(run.to_owned(), argv(&[run, "end-job"]), false)]);
+    set.add("ExecStopPost", vec![(run.to_owned(), words(&[run, "end-job"]), false)]);
     // How it ended is in a file by then: a failed job need not be kept among the failed units of the host.
     set.add("CollectMode", "inactive-or-failed");
     let credentials = [(LAUNCH, plan.store.launch_path(plan.id)), (SCRIPT, plan.store.script_path(plan.id))];
@@ -113,8 +130,7 @@ fn limits(set: &mut Set, plan: &Plan<'_>) {
 
 fn sandbox(set: &mut Set, plan: &Plan<'_>) -> Result<(), Fault> {
     let script = plan.script;
-    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<String>>();
-    for name in [
+    set.switch_on(&[
         "NoNewPrivileges",
         "PrivateTmp",
         "PrivateDevices",
@@ -127,9 +143,7 @@ fn sandbox(set: &mut Set, plan: &Plan<'_>) -> Result<(), Fault> {
         "RestrictSUIDSGID",
         "RestrictRealtime",
         "LockPersonality",
-    ] {
-        set.add(name, true);
-    }
+    ]);
     set.add("ProtectSystem", "strict");
     set.add("ProtectHome", "read-only");
     // None may be made.

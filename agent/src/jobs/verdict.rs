@@ -2,7 +2,7 @@
 
 use hms_proto::host::v1::{Job, JobState};
 
-use super::record::Entry;
+use super::{progress::Outcome, record::Entry};
 use crate::exec::launch::Over;
 
 /// Names of the signals from 1 on, as systemd has them.
@@ -37,6 +37,31 @@ pub(crate) fn ended(entry: &Entry, unit: &Over, canceled_by: Option<&str>) -> Jo
         peak_memory_bytes: peak,
         peak_memory_source: source.to_owned(),
         cpu_usec: unit.cpu_usec.unwrap_or(noted.cpu_usec),
+        ..entry.job()
+    }
+}
+
+/// A job that worked on an app, as it ended: what became of the app decides, however its process ended.
+pub(crate) fn app_ended(entry: &Entry, unit: &Over, canceled: bool) -> Job {
+    let (exit_status, killed_by_signal) = status(entry, unit);
+    let outcome = entry.progress.outcome.clone();
+    let lost = || Outcome { good: false, reason: "what became of it was not recorded".to_owned() };
+    let state = match &outcome {
+        None => JobState::Lost,
+        Some(outcome) if outcome.good => JobState::Succeeded,
+        Some(_) if canceled => JobState::Canceled,
+        Some(_) if unit.result == "timeout" => JobState::TimedOut,
+        Some(_) => JobState::Failed,
+    };
+    Job {
+        state: state.into(),
+        ended_usec: unit.at,
+        exit_status,
+        killed_by_signal,
+        result: unit.result.clone(),
+        reason: outcome.unwrap_or_else(lost).reason,
+        output_truncated: entry.notes.dropping.is_some(),
+        cpu_usec: unit.cpu_usec.unwrap_or(0),
         ..entry.job()
     }
 }

@@ -35,28 +35,50 @@ mod said;
 mod servers;
 mod service;
 mod stage;
-mod tree;
+pub(crate) mod tree;
 mod upstream;
 mod uris;
 mod url;
 mod view;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
-use hms_proto::fault::{ConfigProblem, Fault, FaultKind};
+use hms_proto::{
+    fault::{ConfigProblem, Fault, FaultKind},
+    host::v1::{ApplyNginxRequest, ApplyNginxResponse},
+};
+use rustix::fs::FlockOperation;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{blocking, systemd::Bus};
 use folder::Folder;
+pub(crate) use probe::connect;
 use record::Records;
 use rooted::Rooted;
 
 /// One change at a time. Whoever holds it may write to /etc/nginx. After the host has joined anew, timers of the service
 /// before may still run: it is one lock for all.
 static WRITER: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+
+/// How often it is looked whether another process is done.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Nobody else changes the configuration, until it is dropped.
+struct Writing {
+    nginx: Nginx,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        rustix::fs::flock(&self.nginx.0.lock, FlockOperation::Unlock).ok();
+    }
+}
 
 /// The service. Clones share one host's nginx.
 #[derive(Debug, Clone)]
@@ -65,6 +87,8 @@ pub(crate) struct Nginx(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     bus: Arc<Bus>,
+    /// Locked by the process that changes something: work on an app has one of its own.
+    lock: File,
     records: Records,
     /// The name or address that HMS itself is reached by.
     own_name: String,
@@ -78,21 +102,75 @@ impl Nginx {
     /// Keeps its records below the state folder. What a run before this one left unfinished is put right first.
     /// `own_name` is how HMS itself is reached.
     pub(crate) fn new(bus: Arc<Bus>, state: &Path, own_name: String) -> std::io::Result<Self> {
-        let records = Records::open(&state.join("nginx"))?;
-        stage::clear(records.folder());
-        let nginx = Self(Arc::new(Inner {
-            bus,
-            records,
-            own_name,
-            tested: Mutex::default(),
-            version: Mutex::default(),
-        }));
+        let nginx = Self::beside(bus, state, own_name)?;
+        stage::clear(nginx.0.records.folder());
         tokio::spawn(recover::recover(nginx.clone()));
         Ok(nginx)
     }
 
-    async fn write_lock(&self) -> OwnedMutexGuard<()> {
-        WRITER.clone().lock_owned().await
+    /// The same, for a process beside the agent, which clears nothing away.
+    pub(crate) fn beside(bus: Arc<Bus>, state: &Path, own_name: String) -> std::io::Result<Self> {
+        let records = Records::open(&state.join("nginx"))?;
+        let lock = crate::files::private_file(
+            &records.folder().join("lock"),
+            std::fs::OpenOptions::new().create(true).truncate(false),
+        )?;
+        let (tested, version) = (Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { bus, lock, records, own_name, tested, version })))
+    }
+
+    async fn write_lock(&self) -> Writing {
+        let turn = WRITER.clone().lock_owned().await;
+        loop {
+            match rustix::fs::flock(&self.0.lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(LOOK).await,
+                Err(error) => {
+                    tracing::error!(%error, "cannot lock /etc/nginx against other processes of HMS");
+                    break;
+                }
+            }
+        }
+        Writing { nginx: self.clone(), _turn: turn }
+    }
+
+    /// Makes a change for somebody, as `Apply` does.
+    pub(crate) async fn change(
+        &self,
+        actor: &str,
+        request: &ApplyNginxRequest,
+    ) -> Result<ApplyNginxResponse, Fault> {
+        pipeline::apply(self, actor, request).await
+    }
+
+    /// Fails while a change of somebody else waits to be confirmed.
+    pub(crate) fn is_free(&self) -> Result<(), Fault> {
+        pipeline::is_free(self)
+    }
+
+    /// Keeps a change, if it waits to be confirmed.
+    pub(crate) async fn keep(&self, actor: &str, id: &str) -> Result<(), Fault> {
+        match self.0.records.change()?.filter(|change| change.id == id) {
+            Some(_) => recover::confirm(self, actor, id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The text of a file below /etc/nginx, and whether it is a site that is enabled. `None`: there is none.
+    pub(crate) async fn text(&self, path: &str) -> Result<Option<(String, bool)>, Fault> {
+        let live = self.live().await?;
+        let Some(folder::Node::File(content)) = live.entries.get(path).map(|entry| entry.node.clone()) else {
+            return Ok(None);
+        };
+        let link = path.replacen("sites-available/", "sites-enabled/", 1);
+        let is_enabled = live.entries.contains_key(&link);
+        Ok(Some((String::from_utf8_lossy(&content).into_owned(), is_enabled)))
+    }
+
+    /// Puts back what a process that was killed left in the middle of a change.
+    pub(crate) async fn settle(&self) -> Result<(), Fault> {
+        let _writing = self.write_lock().await;
+        recover::settle_swap(self).await
     }
 
     /// The tree as it is on the disk.
@@ -124,4 +202,15 @@ fn time_text(usec: i64) -> String {
 /// Where the records are, for what needs only the folder.
 fn state_of(nginx: &Nginx) -> PathBuf {
     nginx.0.records.folder().to_owned()
+}
+
+/// What is wrong with a site, in an otherwise usual configuration.
+#[cfg(test)]
+pub(crate) fn problems_of_site(text: &str) -> Vec<ConfigProblem> {
+    let mut folder = Folder::default();
+    let main = "user www-data;\nevents {}\nhttp { include sites-enabled/*; }\n";
+    folder.entries.insert("nginx.conf".into(), folder::Entry::file(main));
+    folder.entries.insert("sites-available/x".into(), folder::Entry::file(text));
+    folder.entries.insert("sites-enabled/x".into(), folder::Entry::link("../sites-available/x"));
+    lint::lint(&folder).problems
 }

@@ -69,7 +69,7 @@ fn validate(request: &ApplyNginxRequest) -> Result<(), Fault> {
 }
 
 /// Refuses while a change of somebody else waits to be confirmed.
-fn is_free(nginx: &Nginx) -> Result<(), Fault> {
+pub(crate) fn is_free(nginx: &Nginx) -> Result<(), Fault> {
     let Some(change) = nginx.0.records.change()? else { return Ok(()) };
     if change.phase == Phase::Swapping {
         return Err(Fault::new(FaultKind::Unavailable, "an earlier change could not be put back yet")

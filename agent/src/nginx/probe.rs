@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -168,13 +169,22 @@ pub(crate) fn report(before: &BTreeMap<Target, u32>, after: &BTreeMap<Target, u3
 }
 
 async fn status(target: &Target) -> Option<u32> {
-    let stream = TcpStream::connect(target.address).await.ok()?;
-    if !target.tls {
-        return exchange(stream, target).await;
+    exchange(connect(target.tls, &target.name, target.address).await.ok()?, target).await
+}
+
+/// A connection, with or without TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Connects to a server name on this host.
+pub(crate) async fn connect(tls: bool, name: &str, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).await?;
+    if !tls {
+        return Ok(Box::new(stream));
     }
-    let name = ServerName::try_from(target.name.clone()).ok()?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls()?));
-    exchange(connector.connect(name, stream).await.ok()?, target).await
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    let config = config().ok_or_else(|| io::Error::other("TLS cannot be set up"))?;
+    Ok(Box::new(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
 }
 
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, target: &Target) -> Option<u32> {
@@ -192,7 +202,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, target: &Targ
     std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()
 }
 
-fn tls() -> Option<ClientConfig> {
+fn config() -> Option<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     Some(builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth())

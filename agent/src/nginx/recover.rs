@@ -62,6 +62,12 @@ async fn settle(nginx: &Nginx) -> Result<(), Fault> {
     }
 }
 
+/// Puts back a change that nobody is in the middle of any longer. One that waits to be confirmed is left alone.
+pub(crate) async fn settle_swap(nginx: &Nginx) -> Result<(), Fault> {
+    let swapping = nginx.0.records.change()?.is_some_and(|change| change.phase == Phase::Swapping);
+    if swapping { settle(nginx).await } else { Ok(()) }
+}
+
 /// Undoes a change and writes that down.
 pub(crate) async fn put_back(nginx: &Nginx, change: &Change, result: &str, why: &str) -> Result<(), Fault> {
     let session = nginx.0.bus.session().await?;

@@ -103,6 +103,7 @@ impl Stage {
             empty: empty.into_iter().collect(),
             capabilities: CAPABILITIES,
             limit: LIMIT,
+            ..Work::default()
         }
     }
 }

@@ -14,7 +14,9 @@ use super::{
 /// Setting up a sandbox takes a moment.
 const START: Duration = Duration::from_secs(60);
 /// The longest that a job's unit takes to stop: twice TimeoutStopSec=, with room.
-const STOP: Duration = Duration::from_secs(60);
+pub(crate) const STOP: Duration = Duration::from_secs(60);
+/// For a unit that puts much back when it is stopped.
+pub(crate) const STOP_LONG: Duration = Duration::from_secs(600);
 
 /// Properties of a unit, as D-Bus has them.
 pub(crate) type Properties = Vec<(String, OwnedVariant)>;
@@ -39,14 +41,26 @@ fn refused(fault: Fault) -> Fault {
 }
 
 /// Stops a unit with everything in it, and waits until nothing is left. One that is not there is stopped.
-pub(crate) async fn stop(session: &Session, unit: &str) -> Result<(), Fault> {
+pub(crate) async fn stop(session: &Session, unit: &str, limit: Duration) -> Result<(), Fault> {
     let mut signals = session.signals();
     match session.manager.stop_unit(unit.to_owned(), "replace".to_owned()).await {
-        Ok(job) => job_ended(&mut signals, &job, STOP).await.map(drop),
+        Ok(job) => job_ended(&mut signals, &job, limit).await.map(drop),
         Err(error) => match fault_of(&error, unit) {
             fault if fault.kind() == FaultKind::NotFound => Ok(()),
             fault => Err(fault),
         },
+    }
+}
+
+/// Starts a unit anew, and waits until it has done what it is for, or is ready.
+pub(crate) async fn restart(session: &Session, unit: &str) -> Result<(), Fault> {
+    let mut signals = session.signals();
+    let job = session.manager.restart_unit(unit.to_owned(), "replace".to_owned()).await;
+    let job = job.map_err(|error| fault_of(&error, unit))?;
+    match job_ended(&mut signals, &job, START).await?.as_str() {
+        "done" => Ok(()),
+        result => Err(Fault::new(FaultKind::Failed, format!("`{unit}` did not start: {result}"))
+            .hint(format!("Look at `journalctl -u {unit}`."))),
     }
 }
 
