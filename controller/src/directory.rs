@@ -1,13 +1,17 @@
-//! Keeps the fleet in step with the database: which hosts and apps there are.
+//! Keeps the fleet in step with the database: which hosts and apps there are, and what was deployed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hms_proto::fault::Fault;
-use sqlx::postgres::PgListener;
+use sqlx::{PgPool, postgres::PgListener};
 
-use crate::{db, fleet::Change, state::Core};
+use crate::{
+    db,
+    fleet::{Change, Deployed},
+    state::Core,
+};
 
-/// Told by triggers on `hosts` and `apps` (migrations). The payload says nothing that the tables do not say better.
+/// Told by triggers on `hosts`, `apps` and `deployments` (migrations). The payload says nothing that the tables do not say better.
 const CHANNEL: &str = "hms_directory";
 /// Between two attempts to reach the database.
 const RETRY: Duration = Duration::from_secs(1);
@@ -17,11 +21,23 @@ impl Core {
     pub(crate) async fn reload(&self) -> Result<(), Fault> {
         let hosts = db::hosts::list(&self.db).await?;
         let apps = db::apps::list(&self.db).await?;
-        self.fleet.reconcile(hosts, apps).map_err(|error| {
+        let deployed = deployed(&self.db).await?;
+        self.fleet.reconcile(hosts, apps, deployed).map_err(|error| {
             tracing::error!(%error, "a host in the database cannot be used");
             Fault::new(hms_proto::fault::FaultKind::Internal, "a host in the database cannot be used")
         })
     }
+}
+
+async fn deployed(pool: &PgPool) -> db::Result<HashMap<String, Deployed>> {
+    let mut all: HashMap<String, Deployed> = HashMap::new();
+    for live in db::deployments::live(pool).await? {
+        all.entry(live.app_key.clone()).or_default().live = Some(live.to_proto());
+    }
+    for work in db::deployments::all_at_work(pool).await? {
+        all.entry(work.app_key.clone()).or_default().work = Some(work.to_proto());
+    }
+    Ok(all)
 }
 
 /// Follows the database for ever. While it is away the last picture stays.

@@ -18,10 +18,9 @@ use hms_proto::{
     access::{self, Rule},
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        deployment_service_client::DeploymentServiceClient,
-        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
-        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
-        secret_service_client::SecretServiceClient,
+        deployment_service_client::DeploymentServiceClient, fleet_service_client::FleetServiceClient,
+        job_service_client::JobServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
+        script_service_client::ScriptServiceClient, secret_service_client::SecretServiceClient,
         session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},

@@ -2,6 +2,7 @@
 //! calls the agents.
 
 mod api;
+mod apps;
 mod auth;
 mod cli_user;
 mod config;

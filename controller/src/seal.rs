@@ -86,6 +86,11 @@ impl Sealer {
         Ok(Self::new(key.map_err(|_| SealError::Length { path, length: bytes.len() })?))
     }
 
+    /// Whether a text has the form of a sealed one.
+    pub(crate) fn is_sealed(text: &str) -> bool {
+        text.starts_with(FORM)
+    }
+
     /// Seals a secret for its place. Sealing twice gives two different texts.
     pub(crate) fn seal(&self, place: Place<'_>, secret: &[u8]) -> Result<String, SealError> {
         let nonce = XNonce::generate();

@@ -51,8 +51,9 @@ pub(crate) fn router(state: State) -> Router {
 /// Refuses a body that is too large: at once where its length is told, else when it is read so far.
 async fn limit(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let configs = path.starts_with("/configs/") || path.starts_with("/api/configs/");
-    let most = if configs { LARGEST_CONFIG } else { LARGEST };
+    // Files of apps and texts of `.env` files, too.
+    let texts = ["/configs/", "/api/configs/", "/apps/", "/api/apps"];
+    let most = if texts.iter().any(|begin| path.starts_with(begin)) { LARGEST_CONFIG } else { LARGEST };
     let told = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if told.is_some_and(|length: usize| length > most) {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();

@@ -1,6 +1,6 @@
 //! A user name and a password, whichever face they came through.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hms_proto::{
     fault::{Fault, FaultKind},
@@ -8,7 +8,7 @@ use hms_proto::{
 };
 use uuid::Uuid;
 
-use super::{Auth, Password, Record, Source};
+use super::{Auth, Caller, Password, Record, Source, throttle::Counted};
 use crate::db::{self, audit::Intent, users::User};
 
 /// One attempt to log in.
@@ -39,15 +39,7 @@ impl Auth {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let counted =
-            self.throttle.count(attempt.username, attempt.address, self.clock.now()).map_err(|wait| {
-                tracing::warn!(address = %attempt.address, wait, "too many logins");
-                Fault {
-                    retry_after_s: wait,
-                    ..Fault::new(FaultKind::Throttled, "there were too many attempts to log in")
-                }
-                .hint(format!("Try again in {wait} s."))
-            })?;
+        let counted = self.count(attempt.username, attempt.address)?;
         // A name that is none is looked up like the others, and takes as long.
         let name = UserName::try_from(attempt.username);
         let user = db::users::get_by_name(&self.db, name.as_ref().map_or("", |n| n.as_str())).await?;
@@ -63,6 +55,30 @@ impl Auth {
             None => Err(wrong()),
         };
         record.close(&self.db, result).await
+    }
+
+    /// Checks the password of somebody who is logged in, where that is not enough. It counts as an attempt to log in.
+    pub(crate) async fn confirm(&self, caller: &Caller, password: &Password) -> Result<(), Fault> {
+        let counted = self.count(&caller.name, caller.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))?;
+        let user = db::users::get_by_id(&self.db, caller.id).await?.filter(|user| user.disabled_at.is_none());
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        if !self.passwords.fits(password, hash).await? {
+            return Err(Fault::new(FaultKind::Denied, "the password is wrong")
+                .hint("It is your own, with which you log in."));
+        }
+        self.throttle.forgive(&counted);
+        Ok(())
+    }
+
+    fn count(&self, username: &str, address: IpAddr) -> Result<Counted, Fault> {
+        self.throttle.count(username, address, self.clock.now()).map_err(|wait| {
+            tracing::warn!(%address, wait, "too many attempts");
+            Fault {
+                retry_after_s: wait,
+                ..Fault::new(FaultKind::Throttled, "there were too many attempts to log in")
+            }
+            .hint(format!("Try again in {wait} s."))
+        })
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use hms_proto::host::v1::{self, JobState};
+use hms_proto::host::v1::{self, JobKind, JobState};
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{Result, audit::text};
+
+/// More steps than any kind of job has.
+const MOST_STEPS: usize = 50;
 
 /// A job, with what it has of its run.
 #[derive(Debug, Clone, FromRow)]
@@ -33,10 +36,17 @@ pub(crate) struct Job {
     peak_memory_bytes: i64,
     peak_memory_source: String,
     cpu_usec: i64,
+    steps: Json<Vec<v1::JobStep>>,
+    /// That it made or went back to.
+    pub(crate) release: String,
+    commit_id: String,
     /// Who wants it to end, and through which face.
     pub(crate) cancel_user_id: Option<Uuid>,
     pub(crate) cancel_source: Option<String>,
 
+    kind: String,
+    /// The app that it works on.
+    pub(crate) app: String,
     pub(crate) script: String,
     pub(crate) script_sha256: String,
     pub(crate) parameters: Json<BTreeMap<String, String>>,
@@ -47,7 +57,7 @@ pub(crate) struct Job {
     pub(crate) actor: String,
     pub(crate) user_id: Uuid,
     pub(crate) source: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 impl Job {
@@ -56,9 +66,19 @@ impl Job {
         state(&self.state)
     }
 
+    /// What it does.
+    pub(crate) fn kind(&self) -> JobKind {
+        kind(&self.kind)
+    }
+
     /// Whether nothing about it will change.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended_at.is_some()
+    }
+
+    /// Its steps; none for scripts.
+    pub(crate) fn steps(&self) -> &Vec<v1::JobStep> {
+        &self.steps.0
     }
 
     /// How much of its output is kept.
@@ -90,6 +110,11 @@ impl Job {
             peak_memory_bytes: unsigned(self.peak_memory_bytes),
             peak_memory_source: self.peak_memory_source.clone(),
             cpu_usec: unsigned(self.cpu_usec),
+            kind: self.kind().into(),
+            app: self.app.clone(),
+            steps: self.steps.0.clone(),
+            release: self.release.clone(),
+            commit: self.commit_id.clone(),
         }
     }
 }
@@ -117,21 +142,34 @@ pub(crate) fn state(word: &str) -> JobState {
     JobState::from_str_name(&format!("JOB_STATE_{}", word.to_ascii_uppercase())).unwrap_or_default()
 }
 
-const SELECT: &str =
-    "SELECT j.*, r.script, r.script_sha256, r.parameters, r.json, r.is_check, r.reports, r.timeout_s, r.actor,
+/// A kind as the database and the contract's JSON form have it.
+pub(crate) fn kind_word(kind: JobKind) -> String {
+    kind.as_str_name().trim_start_matches("JOB_KIND_").to_ascii_lowercase()
+}
+
+/// The kind that a word stands for.
+pub(crate) fn kind(word: &str) -> JobKind {
+    JobKind::from_str_name(&format!("JOB_KIND_{}", word.to_ascii_uppercase())).unwrap_or_default()
+}
+
+/// All of a job, and the tables that it is in.
+pub(super) const COLUMNS: &str =
+    "j.*, r.kind, r.app, r.script, r.script_sha256, r.parameters, r.json, r.is_check, r.reports, r.timeout_s, r.actor,
         r.user_id, r.source, r.created_at
     FROM jobs j JOIN runs r ON r.id = j.run_id";
 
+fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} {rest}"))
+}
+
 /// The job with this id.
 pub(crate) async fn get(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Job>> {
-    let sql = format!("{SELECT} WHERE j.id = $1");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(db).await?)
+    Ok(sqlx::query_as(select("WHERE j.id = $1")).bind(id).fetch_optional(db).await?)
 }
 
 /// The jobs of a run, by host.
 pub(crate) async fn of_run(db: impl PgExecutor<'_>, run: Uuid) -> Result<Vec<Job>> {
-    let sql = format!("{SELECT} WHERE j.run_id = $1 ORDER BY j.host");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run).fetch_all(db).await?)
+    Ok(sqlx::query_as(select("WHERE j.run_id = $1 ORDER BY j.host")).bind(run).fetch_all(db).await?)
 }
 
 /// Ids and states of the jobs of a run, by host.
@@ -176,10 +214,30 @@ pub(crate) async fn attempt(pool: &PgPool, id: Uuid) -> Result<Option<i32>> {
 /// Notes that the host has the job, and when it began.
 pub(crate) async fn accepted(pool: &PgPool, id: Uuid, job: &v1::Job) -> Result<()> {
     let sql = "UPDATE jobs SET state = 'running', reason = '', accepted_at = coalesce(accepted_at, now()),
-            started_at = coalesce($2, started_at, now())
+            started_at = coalesce($2, started_at, now()),
+            steps = CASE WHEN $3 = '[]'::jsonb THEN steps ELSE $3 END
         WHERE id = $1 AND ended_at IS NULL";
-    sqlx::query(sql).bind(id).bind(time(job.started_usec)).execute(pool).await?;
+    sqlx::query(sql).bind(id).bind(time(job.started_usec)).bind(steps(job)).execute(pool).await?;
     Ok(())
+}
+
+/// Notes how far a job is.
+pub(crate) async fn progress(pool: &PgPool, id: Uuid, job: &v1::Job) -> Result<()> {
+    let sql = "UPDATE jobs SET steps = $2, release = $3, commit_id = $4
+        WHERE id = $1 AND ended_at IS NULL AND (steps, release, commit_id) IS DISTINCT FROM ($2, $3, $4)";
+    let (release, commit) = (text(&job.release), text(&job.commit));
+    sqlx::query(sql).bind(id).bind(steps(job)).bind(release).bind(commit).execute(pool).await?;
+    Ok(())
+}
+
+/// Bounded, and without what PostgreSQL cannot keep.
+fn steps(job: &v1::Job) -> Json<Vec<v1::JobStep>> {
+    let clean = |step: &v1::JobStep| v1::JobStep {
+        name: text(&step.name),
+        detail: text(&step.detail),
+        ..step.clone()
+    };
+    Json(job.steps.iter().take(MOST_STEPS).map(clean).collect())
 }
 
 /// Notes that nobody can say how a job is, and why.
@@ -191,11 +249,14 @@ pub(crate) async fn unknown(pool: &PgPool, id: Uuid, reason: &str) -> Result<()>
 }
 
 /// Notes how a job ended. False when that was noted already: what was said first stays.
-pub(crate) async fn end(pool: &PgPool, id: Uuid, job: &v1::Job) -> Result<bool> {
+pub(crate) async fn end(db: impl PgExecutor<'_>, id: Uuid, job: &v1::Job) -> Result<bool> {
     let sql = "UPDATE jobs SET state = $2, reason = $3, result = $4, exit_status = $5, killed_by_signal = $6,
             output_truncated = $7, peak_memory_bytes = $8, peak_memory_source = $9, cpu_usec = $10,
             started_at = coalesce($11, started_at),
-            ended_at = coalesce($12, now())
+            ended_at = coalesce($12, now()),
+            steps = CASE WHEN $13 = '[]'::jsonb THEN steps ELSE $13 END,
+            release = CASE WHEN $14 = '' THEN release ELSE $14 END,
+            commit_id = CASE WHEN $15 = '' THEN commit_id ELSE $15 END
         WHERE id = $1 AND ended_at IS NULL";
     let done = sqlx::query(sql)
         .bind(id)
@@ -210,7 +271,10 @@ pub(crate) async fn end(pool: &PgPool, id: Uuid, job: &v1::Job) -> Result<bool> 
         .bind(signed(job.cpu_usec))
         .bind(time(job.started_usec))
         .bind(time(job.ended_usec))
-        .execute(pool)
+        .bind(steps(job))
+        .bind(text(&job.release))
+        .bind(text(&job.commit))
+        .execute(db)
         .await?;
     Ok(done.rows_affected() > 0)
 }

@@ -114,14 +114,14 @@ pub(crate) async fn state(pool: &PgPool, id: Uuid) -> Result<JobState> {
     Ok(row.map_or(JobState::Unspecified, |row| jobs::state(&row.state)))
 }
 
-/// The runs that fit, newest first, without their jobs, and the cursor of the next page. The limit is `filter.limit`.
+/// The runs of scripts that fit, newest first, without their jobs, and the cursor of the next page. The limit is `filter.limit`.
 pub(crate) async fn list(
     pool: &PgPool,
     filter: &ListRunsRequest,
     after: Option<&Cursor>,
 ) -> Result<(Vec<Run>, Option<Cursor>)> {
     let sql = format!(
-        "{SELECT} WHERE ($1 = '' OR r.script = $1)
+        "{SELECT} WHERE r.kind = 'script' AND ($1 = '' OR r.script = $1)
             AND ($2 = '' OR EXISTS (SELECT FROM jobs h WHERE h.run_id = r.id AND h.host = $2))
             AND ($3 = '' OR r.actor = $3)
             AND ($4 = '' OR c.state = $4)
@@ -147,11 +147,11 @@ pub(crate) async fn list(
     Ok((rows.into_iter().map(Run::from).collect(), next))
 }
 
-/// A place in the list of runs.
+/// A place in the list of runs, or of deployments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    created_at: DateTime<Utc>,
-    id: Uuid,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) id: Uuid,
 }
 
 impl std::fmt::Display for Cursor {
@@ -210,10 +210,10 @@ pub(crate) async fn is_busy(db: impl PgExecutor<'_>, schedule: Uuid) -> Result<b
     Ok(sqlx::query_scalar(sql).bind(schedule).fetch_one(db).await?)
 }
 
-/// Removes runs that ended long ago, a few at a time. How many it were.
+/// Removes runs of scripts that ended long ago, a few at a time. How many it were. Deployments are history, and stay.
 pub(crate) async fn forget_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let sql = "DELETE FROM runs WHERE id IN (SELECT id FROM runs
-        WHERE ended_at < $1 - make_interval(days => CASE WHEN schedule_id IS NULL THEN $2 ELSE $3 END)
+        WHERE kind = 'script' AND ended_at < $1 - make_interval(days => CASE WHEN schedule_id IS NULL THEN $2 ELSE $3 END)
         LIMIT 100)";
     let done = sqlx::query(sql).bind(now).bind(KEPT_DAYS).bind(KEPT_DAYS_SCHEDULED).execute(pool).await?;
     Ok(done.rows_affected())

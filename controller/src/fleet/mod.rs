@@ -13,6 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use hms_proto::{
+    controller::v1::Deployment,
     host::v1::{Facts, Metrics, Unit},
     identity::{Identity, Kind},
     names::{Address, AppKey, UnitName},
@@ -117,19 +118,36 @@ impl App {
     }
 }
 
+/// What was deployed of an app, and what is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Deployed {
+    /// What went live last.
+    pub(crate) live: Option<Deployment>,
+    /// What works on it now.
+    pub(crate) work: Option<Deployment>,
+}
+
 /// All hosts and apps, as the database has them, with their live state.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     authority: Arc<pki::Authority>,
     hosts: RwLock<BTreeMap<String, Arc<Host>>>,
     apps: RwLock<Arc<Vec<App>>>,
+    /// By key.
+    deployed: RwLock<HashMap<String, Deployed>>,
     changes: broadcast::Sender<Change>,
 }
 
 impl Fleet {
     pub(crate) fn new(authority: Arc<pki::Authority>) -> Arc<Self> {
         let (changes, _) = broadcast::channel(1024);
-        Arc::new(Self { authority, hosts: RwLock::default(), apps: RwLock::default(), changes })
+        Arc::new(Self {
+            authority,
+            hosts: RwLock::default(),
+            apps: RwLock::default(),
+            deployed: RwLock::default(),
+            changes,
+        })
     }
 
     /// The host with this name.
@@ -145,6 +163,11 @@ impl Fleet {
     /// All apps, by key.
     pub(crate) fn apps(&self) -> Arc<Vec<App>> {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was deployed of an app, and what is.
+    pub(crate) fn deployed(&self, key: &str) -> Deployed {
+        self.deployed.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned().unwrap_or_default()
     }
 
     /// What changes from now on.
@@ -163,6 +186,7 @@ impl Fleet {
         self: &Arc<Self>,
         rows: Vec<db::hosts::Host>,
         apps: Vec<db::apps::App>,
+        deployed: HashMap<String, Deployed>,
     ) -> anyhow::Result<()> {
         let apps: Vec<App> = apps.into_iter().filter_map(known).collect();
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,6 +206,7 @@ impl Fleet {
         }
         drop(hosts);
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
+        *self.deployed.write().unwrap_or_else(PoisonError::into_inner) = deployed;
         self.tell(Change::Directory);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use hms_proto::{
     Role,
     fault::{Fault, FaultKind},
-    host::v1::{self, JobState, StartJobRequest},
+    host::v1::{self, JobKind, JobState, StartJobRequest},
 };
 use uuid::Uuid;
 
@@ -37,10 +37,13 @@ impl OneJob<'_> {
             return self.finish(ended(JobState::Canceled, "", "canceled before it began")).await;
         }
         let caller = (job.user_id, job.actor.as_str());
-        let caller =
-            Caller::on_behalf(&self.state.db, caller, Source::of_run(&job.source), Role::Operator).await;
-        match caller {
-            Ok(caller) => self.deliver_and_send(&caller).await,
+        let needed = match job.kind() {
+            JobKind::Apply | JobKind::Remove => Role::Admin,
+            JobKind::Script | JobKind::Deploy | JobKind::Rollback => Role::Operator,
+        };
+        match Caller::on_behalf(&self.state.db, caller, Source::of_run(&job.source), needed).await {
+            Ok(caller) if job.kind() == JobKind::Script => self.deliver_and_send(&caller).await,
+            Ok(caller) => self.send_app_work(&caller).await,
             Err(fault) => self.not_begun(&fault).await,
         }
     }
@@ -100,7 +103,7 @@ impl OneJob<'_> {
         ))
     }
 
-    async fn answered(&self, answer: Result<v1::Job, Fault>) -> Step {
+    pub(super) async fn answered(&self, answer: Result<v1::Job, Fault>) -> Step {
         match answer {
             Ok(found) => {
                 jobs::accepted(&self.state.db, self.job.id, &found).await?;
@@ -111,7 +114,7 @@ impl OneJob<'_> {
     }
 
     /// The start did not succeed: that is the end, unless it may have arrived or may succeed later.
-    async fn not_begun(&self, fault: &Fault) -> Step {
+    pub(super) async fn not_begun(&self, fault: &Fault) -> Step {
         let Some(job) = jobs::get(&self.state.db, self.job.id).await? else { return Ok(Next::GoOn) };
         match fault.kind() {
             // An earlier attempt may have arrived; this one certainly did not.

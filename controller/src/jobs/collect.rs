@@ -8,7 +8,10 @@ use hms_proto::{
 };
 use tonic::Streaming;
 
-use super::worker::{Next, OneJob, Step};
+use super::{
+    app_work,
+    worker::{Next, OneJob, Step},
+};
 use crate::{
     db::{self, jobs, output},
     fleet::as_controller,
@@ -27,7 +30,7 @@ pub(super) async fn collect(one: &OneJob<'_>) -> Step {
         Err(fault) if fault.kind() == FaultKind::NotFound => return one.lost().await,
         Err(fault) => return one.cannot_say(&fault).await,
     };
-    let mut kept = Kept { one, at: have, waiting: Vec::new() };
+    let mut kept = Kept { one, at: have, waiting: Vec::new(), release: String::new() };
     match kept.read(&mut stream).await? {
         Ok(end) => one.finish(end).await,
         Err(fault) => {
@@ -59,6 +62,8 @@ struct Kept<'a> {
     at: u64,
     /// Follows it; less than two pieces.
     waiting: Vec<u8>,
+    /// The release that was noted.
+    release: String,
 }
 
 impl Kept<'_> {
@@ -110,7 +115,12 @@ impl Kept<'_> {
             | v1::JobState::Queued
             | v1::JobState::Unknown
             | v1::JobState::Unspecified => {
-                Ok(Err(Fault::new(FaultKind::Unreachable, "the agent ended the stream before the job")))
+                jobs::progress(&self.one.state.db, self.one.job.id, &job).await?;
+                if self.release != job.release {
+                    app_work::note_soon(self.one.state, &self.one.job, &job.release);
+                    self.release = job.release;
+                }
+                Ok(Ok(None))
             }
             _ => Ok(Ok(Some(job))),
         }

@@ -4,10 +4,12 @@
 //! - [`request`]: what was asked for becomes a run, or is refused.
 //! - [`plan`], [`engine`]: which jobs of a run are next.
 //! - [`worker`], [`begin`], [`collect`]: one job on its host, from the start to its end; [`findings`]: what a check's end means.
+//! - [`app_work`]: what is different where a job works on an app.
 //! - [`deliver`]: the scripts on the hosts.
 //! - [`cron`], [`schedule`]: runs that begin by themselves.
 //! - [`tell`]: what changed, for everybody who watches; [`tidy`]: what is kept.
 
+mod app_work;
 mod begin;
 mod collect;
 pub(crate) mod cron;

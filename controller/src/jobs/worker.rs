@@ -7,12 +7,14 @@ use chrono::Utc;
 use hms_proto::{
     Role,
     fault::{Fault, FaultKind},
-    host::v1::{self, CancelJobRequest, GetJobRequest, JobState, job_service_client::JobServiceClient},
+    host::v1::{
+        self, CancelJobRequest, GetJobRequest, JobKind, JobState, job_service_client::JobServiceClient,
+    },
     names::HostName,
 };
 use uuid::Uuid;
 
-use super::{Told, collect, findings};
+use super::{Told, app_work, collect, findings};
 use crate::{
     auth::{Caller, Source},
     db::{self, jobs, jobs::Job},
@@ -253,7 +255,10 @@ async fn finish(state: &State, job: &Job, end: v1::Job) -> Step {
     if let Some(found) = &verdict.found {
         db::warnings::replace(&state.db, job, found, Utc::now()).await?;
     }
-    jobs::end(&state.db, job.id, &verdict.end).await?;
+    match job.kind() {
+        JobKind::Script => drop(jobs::end(&state.db, job.id, &verdict.end).await?),
+        _ => app_work::finish(state, job, &verdict.end).await?,
+    }
     Ok(Next::GoOn)
 }
 

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use hms_proto::{
     controller::v1::{
-        AddAppRequest, App, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse, RemoveAppRequest,
-        RemoveAppResponse, app_service_server::AppService,
+        AdoptAppFileRequest, App, AppSettings, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse,
+        RemoveAppRequest, RemoveAppResponse, app_service_server::AppService,
     },
     fault::{Fault, FaultKind},
-    host::v1::Unit,
+    host::v1::{JobKind, Unit},
     names::{AppKey, HostName},
 };
 use tonic::{Request, Response, Status};
 
+use super::session::caller_of;
 use crate::{
-    db,
+    apps::{self, deploy, settings},
+    auth::Caller,
+    db::{self, deployments::Wanted},
     fleet::{self, Fleet, LinkState, Picture},
-    seal::Place,
     state::Core,
 };
 
@@ -29,36 +31,74 @@ impl AppService for Apps {
     }
 
     async fn get(&self, request: Request<GetAppRequest>) -> Result<Response<App>, Status> {
-        let key = AppKey::try_from(request.get_ref().key.as_str()).map_err(Fault::from)?;
-        Ok(Response::new(find(&self.0.fleet, &key)?))
+        Ok(Response::new(find(&self.0.fleet, &key(&request.get_ref().key)?)?))
     }
 
-    async fn add(&self, request: Request<AddAppRequest>) -> Result<Response<App>, Status> {
-        let wanted = request.into_inner();
-        let key = AppKey::try_from(wanted.key.as_str()).map_err(Fault::from)?;
-        let host = HostName::try_from(wanted.host.as_str()).map_err(Fault::from)?;
-        if self.0.fleet.host(host.as_str()).is_none() {
-            return Err(Fault::not_found("host", host.as_str())
-                .hint("`hmsctl host list` shows the hosts.")
-                .into());
-        }
-        let app = new_app(&self.0, &key, &host, wanted)?;
-        db::apps::add(&self.0.db, &app).await.map_err(|error| conflict(error, &key))?;
-        self.0.reload().await?;
-        Ok(Response::new(find(&self.0.fleet, &key)?))
+    async fn add(&self, request: Request<AppSettings>) -> Result<Response<AppSettings>, Status> {
+        let by = caller_of(&request)?.name.clone();
+        Ok(Response::new(settings::add(&self.0, request.into_inner(), &by).await?))
+    }
+
+    async fn get_settings(&self, request: Request<GetAppRequest>) -> Result<Response<AppSettings>, Status> {
+        let app = apps::find(&self.0, &key(&request.get_ref().key)?).await?;
+        Ok(Response::new(settings::of(&app)))
+    }
+
+    async fn edit(&self, request: Request<AppSettings>) -> Result<Response<AppSettings>, Status> {
+        Ok(Response::new(settings::edit(&self.0, request.into_inner()).await?))
+    }
+
+    async fn adopt(&self, request: Request<AdoptAppFileRequest>) -> Result<Response<AppSettings>, Status> {
+        let asked = request.get_ref();
+        Ok(Response::new(settings::adopt(&self.0, &key(&asked.key)?, &asked.item).await?))
     }
 
     async fn remove(
         &self,
         request: Request<RemoveAppRequest>,
     ) -> Result<Response<RemoveAppResponse>, Status> {
-        let key = AppKey::try_from(request.get_ref().key.as_str()).map_err(Fault::from)?;
-        if !db::apps::remove(&self.0.db, key.as_str()).await.map_err(Fault::from)? {
-            return Err(Fault::not_found("app", key.as_str()).into());
-        }
-        self.0.reload().await?;
-        Ok(Response::new(RemoveAppResponse {}))
+        let caller = caller_of(&request)?.clone();
+        Ok(Response::new(remove(&self.0, request.into_inner(), &caller).await?))
     }
+}
+
+pub(super) fn key(text: &str) -> Result<AppKey, Fault> {
+    Ok(AppKey::try_from(text)?)
+}
+
+async fn remove(core: &Core, asked: RemoveAppRequest, caller: &Caller) -> Result<RemoveAppResponse, Fault> {
+    let key = key(&asked.key)?;
+    let RemoveAppRequest { from_host, delete_data, .. } = asked;
+    match (from_host, delete_data) {
+        (true, _) => {
+            let wanted = Wanted { delete_data, ..Wanted::default() };
+            let asked = deploy::Asked { key: asked.key, id: String::new(), kind: JobKind::Remove, wanted };
+            let begun = deploy::begin(core, asked, caller).await?;
+            if begun.joined && begun.kind() != JobKind::Remove {
+                return Err(Fault::new(FaultKind::Conflict, format!("{} works on {key}", begun.actor))
+                    .hint(format!("Wait for deployment {} to end, or cancel it.", begun.id)));
+            }
+            Ok(RemoveAppResponse { deployment_id: begun.id })
+        }
+        (false, true) => Err(Fault::invalid(
+            "data is on the host: it is deleted only when the app is taken away from there",
+        )),
+        (false, false) => {
+            forget(core, &key).await?;
+            Ok(RemoveAppResponse::default())
+        }
+    }
+}
+
+async fn forget(core: &Core, key: &AppKey) -> Result<(), Fault> {
+    if let Some(work) = db::deployments::at_work(&core.db, key.as_str()).await? {
+        return Err(Fault::new(FaultKind::Conflict, format!("{} works on {key}", work.job.actor))
+            .hint(format!("Wait for deployment {} to end, or cancel it.", work.job.id)));
+    }
+    if !db::apps::remove(&core.db, key.as_str()).await? {
+        return Err(apps::no_app(key));
+    }
+    core.reload().await
 }
 
 /// All apps, by key.
@@ -81,65 +121,23 @@ pub(crate) fn host_of(app: &App) -> Result<HostName, Fault> {
         .map_err(|_| Fault::new(FaultKind::NotFound, format!("{} has no host", app.key)))
 }
 
-/// The row of an app that runs already: what was not said gets a sensible value, its secrets are made here.
-fn new_app(
-    core: &Core,
-    key: &AppKey,
-    host: &HostName,
-    wanted: AddAppRequest,
-) -> Result<db::apps::NewApp, Fault> {
-    let or = |given: String, other: &str| if given.is_empty() { other.to_owned() } else { given };
-    let secret = |column| {
-        let place = Place { table: "apps", column, row: key.as_str() };
-        let random = hex::encode(rand::random::<[u8; 32]>());
-        core.pki.sealer().seal(place, random.as_bytes()).map_err(|error| {
-            tracing::error!(%error, "cannot seal a secret");
-            Fault::new(FaultKind::Internal, "a secret cannot be sealed")
-        })
-    };
-    let (database, user) =
-        (format!("{}_production", key.as_str().replace('-', "_")), key.as_str().replace('-', "_"));
-    Ok(db::apps::NewApp {
-        app_key: key.to_string(),
-        app_name: or(wanted.name, key.as_str()),
-        subdomain: or(wanted.subdomain, key.as_str()),
-        domain: or(wanted.domain, "localhost"),
-        github_repo: wanted.git_url,
-        document_root: format!("/srv/{key}/current/public"),
-        database_name: database,
-        database_username: user,
-        database_password: secret("database_password")?,
-        secret_key_base: secret("secret_key_base")?,
-        api_token: secret("api_token")?,
-        deployed_server: host.to_string(),
-    })
-}
-
-fn conflict(error: db::Error, key: &AppKey) -> Fault {
-    match error {
-        db::Error::Conflict => Fault::new(FaultKind::Conflict, format!("there is an app `{key}` already")),
-        other => other.into(),
-    }
-}
-
 fn app(fleet: &Fleet, known: &fleet::App) -> App {
     let row = &known.row;
     let mut app = App {
         key: known.key.to_string(),
         name: row.app_name.clone(),
         host: known.host().to_owned(),
-        domain: domain(&row.subdomain, &row.domain),
+        domain: settings::full_name(&row.subdomain, &row.domain),
         unit_name: known.unit().to_string(),
+        secrets_version: u32::try_from(row.secrets_version).unwrap_or_default(),
         ..App::default()
     };
+    let fleet::Deployed { live, work } = fleet.deployed(&app.key);
+    (app.live, app.work) = (live, work);
     if let Some(host) = fleet.host(known.host()) {
         host.look(|picture| see(&mut app, picture));
     }
     app
-}
-
-fn domain(subdomain: &str, domain: &str) -> String {
-    if subdomain.is_empty() { domain.to_owned() } else { format!("{subdomain}.{domain}") }
 }
 
 fn see(app: &mut App, picture: &Picture) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use hms_proto::{
-    controller::v1::Run,
+    controller::v1::{Deployment, Run},
     fault::{Fault, FaultKind},
     host::v1::JobOutput,
 };
@@ -14,6 +14,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
+    apps::deploy,
     db::{jobs, output, runs},
     jobs::Told,
     state::Core,
@@ -24,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Changes within this time travel together.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// The output of a job from an offset on; with `follow` until it has ended.
+/// The output of a job from an offset on, with `follow` until it has ended; and the job, when one of its steps changed.
 pub(super) fn output(
     core: Arc<Core>,
     id: Uuid,
@@ -34,6 +35,7 @@ pub(super) fn output(
     async_stream::try_stream! {
         let mut told = core.jobs.told();
         let mut offset = offset;
+        let mut steps = Vec::new();
         loop {
             // The job is read before its output: what is read after its end is all of it.
             let job = job(&core, id).await?;
@@ -50,6 +52,10 @@ pub(super) fn output(
             if job.has_ended() || !follow {
                 yield JobOutput { offset, data, job: Some(job.to_proto()) };
                 return;
+            }
+            if *job.steps() != steps {
+                steps.clone_from(job.steps());
+                yield JobOutput { offset, data, job: Some(job.to_proto()) };
             }
             if !news(&core, &mut told, |told| told.is_about_job(id)).await {
                 return;
@@ -79,6 +85,26 @@ pub(super) fn watch(core: Arc<Core>, id: Uuid) -> impl Stream<Item = Result<Run,
             if sent.as_ref() != Some(&run) {
                 sent = Some(run.clone());
                 yield run;
+            }
+            if ended || !news(&core, &mut told, |told| told.is_about_run(id)).await {
+                return;
+            }
+            tokio::time::sleep(TOGETHER).await;
+        }
+    }
+}
+
+/// A deployment now, and whenever it changes, until it has ended.
+pub(super) fn watch_deployment(core: Arc<Core>, id: Uuid) -> impl Stream<Item = Result<Deployment, Status>> {
+    async_stream::try_stream! {
+        let mut told = core.jobs.told();
+        let mut sent: Option<Deployment> = None;
+        loop {
+            let known = deploy::get(&core, id).await?;
+            let (ended, now) = (known.job.has_ended(), known.to_proto());
+            if sent.as_ref() != Some(&now) {
+                sent = Some(now.clone());
+                yield now;
             }
             if ended || !news(&core, &mut told, |told| told.is_about_run(id)).await {
                 return;

@@ -2,6 +2,7 @@
 
 pub(crate) mod apps;
 mod audit;
+mod deployments;
 mod enrollment;
 pub(crate) mod fleet;
 mod job_streams;
@@ -9,6 +10,7 @@ mod jobs;
 mod nginx;
 mod schedules;
 mod scripts;
+mod secrets;
 mod session;
 
 use std::sync::Arc;
@@ -18,8 +20,9 @@ use hms_proto::{
     access::{self, Audience},
     controller::v1::{
         app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
-        fleet_service_server::FleetServiceServer, job_service_server::JobServiceServer,
-        nginx_history_service_server::NginxHistoryServiceServer, script_service_server::ScriptServiceServer,
+        deployment_service_server::DeploymentServiceServer, fleet_service_server::FleetServiceServer,
+        job_service_server::JobServiceServer, nginx_history_service_server::NginxHistoryServiceServer,
+        script_service_server::ScriptServiceServer, secret_service_server::SecretServiceServer,
         session_service_server::SessionServiceServer,
     },
     fault::{Fault, FaultKind},
@@ -50,6 +53,8 @@ pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
         .merge(mount(ScriptServiceServer::new(scripts::Scripts(core.clone()))))
         .merge(mount(JobServiceServer::new(jobs::Jobs(core.clone()))))
         .merge(mount(NginxHistoryServiceServer::new(nginx::History(core.clone()))))
+        .merge(mount(DeploymentServiceServer::new(deployments::Deployments(core.clone()))))
+        .merge(mount(SecretServiceServer::new(secrets::Secrets(core.clone()))))
         .merge(mount(health_service))
         .merge(mount(reflection)))
 }

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{configs, dashboard, hosts, logs, run_events, session::Session, view};
+use super::{configs, dashboard, deploy_events, hosts, logs, run_events, session::Session, view};
 use crate::{
     db,
     fleet::{Change, now_usec},
@@ -66,6 +66,12 @@ pub(super) async fn stream(
         "hosts" => hosts_events(state.clone(), &session).boxed(),
         "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
         "config" => config_events(state.clone(), &session, asked.host, false).boxed(),
+        "deploy" => deploy_events::all(state.clone(), &session).boxed(),
+        "app" => deploy_events::of_app(state.clone(), &session, asked.id).boxed(),
+        "deployment" => {
+            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
+            deploy_events::of_one(&state, &session, &headers, asked).await
+        }
         "logs" => log_events(&state, &session, &headers, asked.logs).await,
         "run" => {
             let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
@@ -199,7 +205,7 @@ fn told(before: &[Activity], now: &[Activity], view: hms_web::View) -> Vec<Event
 }
 
 /// The next changes. `None` when there will be none.
-async fn next(changes: &mut tokio::sync::broadcast::Receiver<Change>) -> Option<Vec<Change>> {
+pub(super) async fn next(changes: &mut tokio::sync::broadcast::Receiver<Change>) -> Option<Vec<Change>> {
     let first = match changes.recv().await {
         Ok(change) => change,
         // So much happened that some was not kept: everything is looked at anyway.

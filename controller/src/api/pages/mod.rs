@@ -1,10 +1,18 @@
 //! The pages: handlers that fill the structs of hms-web.
 
+mod app;
+mod app_form;
+mod app_plan;
+mod app_secrets;
+mod app_settings;
 mod apps;
 mod asked;
 mod audit;
 mod configs;
 mod dashboard;
+mod deploy;
+mod deploy_events;
+mod deployments;
 mod events;
 mod hosts;
 mod login;
@@ -18,6 +26,7 @@ mod scripts;
 mod session;
 mod settings;
 mod view;
+mod view_apps;
 mod view_jobs;
 
 use axum::{
@@ -38,11 +47,24 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 31] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 44] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
         ("/logs", get(logs::show)),
+        ("/deploy", get(deploy::show)),
+        ("/deployments/{id}", get(deployments::show)),
+        ("/deployments/{id}/cancel", post(deployments::cancel)),
+        ("/apps/new", get(app_settings::new).post(app_settings::add)),
+        ("/apps/{key}", get(app::show)),
+        ("/apps/{key}/settings", get(app_settings::show).post(app_settings::save)),
+        ("/apps/{key}/secrets", get(app_secrets::show).post(app_secrets::act)),
+        ("/apps/{key}/plan", get(app_plan::show)),
+        ("/apps/{key}/deploy", post(app::deploy)),
+        ("/apps/{key}/apply", post(app::apply)),
+        ("/apps/{key}/rollback", get(app_plan::ask_rollback).post(app::roll_back)),
+        ("/apps/{key}/adopt", post(app::adopt)),
+        ("/apps/{key}/remove", get(app::ask_removal).post(app::remove)),
         ("/apps/{key}/{verb}", post(apps::act)),
         ("/configs", get(configs::show)),
         ("/configs/{host}", post(configs::act)),

@@ -93,7 +93,7 @@ async fn pieces(state: &State, session: &Session, asked: Asked) -> Result<Events
 }
 
 /// The part of a piece that is not there yet.
-fn fresh(piece: &JobOutput, wanted: u64) -> &[u8] {
+pub(super) fn fresh(piece: &JobOutput, wanted: u64) -> &[u8] {
     let known = usize::try_from(wanted.saturating_sub(piece.offset)).unwrap_or(usize::MAX);
     piece.data.get(known..).unwrap_or_default()
 }

@@ -115,17 +115,31 @@ async fn output(
     card: &RunCard,
 ) -> Result<(Option<OutputPanel>, String), Problem> {
     let Some(job) = card.chosen_job() else { return Ok((None, String::new())) };
-    let offset = job.output_bytes.saturating_sub(TAIL);
-    let mut terminal = Terminal::at(offset);
-    let mut panel = OutputPanel {
+    let panel = OutputPanel {
         job: job.id.clone(),
         host: job.host.clone(),
+        of: card.script.clone(),
+        others: card.outputs(),
+        others_href: format!("/runs/{}", card.id),
         open: !job.state.is_over(),
         why_none: view_jobs::why_no_output(job),
-        skipped: offset,
         ..OutputPanel::default()
     };
-    let request = JobOutputRequest { id: job.id.clone(), offset, follow: false };
+    let (panel, cursor) = filled(state, caller, panel, job.output_bytes).await?;
+    Ok((Some(panel), cursor))
+}
+
+/// A panel with the end of its job's output, and where its stream goes on.
+pub(super) async fn filled(
+    state: &State,
+    caller: &Caller,
+    panel: OutputPanel,
+    bytes: u64,
+) -> Result<(OutputPanel, String), Problem> {
+    let offset = bytes.saturating_sub(TAIL);
+    let mut terminal = Terminal::at(offset);
+    let mut panel = OutputPanel { skipped: offset, ..panel };
+    let request = JobOutputRequest { id: panel.job.clone(), offset, follow: false };
     let mut pieces = state.gate.jobs(caller).output(request).await?.into_inner();
     while let Some(piece) = pieces.message().await? {
         for row in terminal.push(&piece.data) {
@@ -141,7 +155,7 @@ async fn output(
         panel.rows.remove(0);
         panel.skipped = panel.rows.first().map_or(offset, |row| row.offset);
     }
-    Ok((Some(panel), terminal.cursor()))
+    Ok((panel, terminal.cursor()))
 }
 
 /// What a check found on the host, where its output is a report.
@@ -207,7 +221,7 @@ pub(super) async fn download(
     let bytes = pieces.map(|piece| piece.map(|piece| Bytes::from(piece.data)).map_err(std::io::Error::other));
     let name = format!(
         "attachment; filename=\"{}-{}-{}.txt\"",
-        job.script,
+        if job.script.is_empty() { &job.app } else { &job.script },
         job.host,
         job.id.get(..8).unwrap_or_default()
     );

@@ -11,7 +11,7 @@ use hms_web::parts::{
     LogItem, LogRow, OutcomeKind, Sparkline,
 };
 
-use super::view_jobs;
+use super::{view_apps, view_jobs};
 use crate::{
     api::grpc,
     fleet::{self, Fleet, Picture, Point},
@@ -48,6 +48,12 @@ pub(super) fn app_row(fleet: &Fleet, app: &App) -> AppRow {
         memory: app.metrics.as_ref().filter(|_| running).map(|m| m.memory_bytes),
         memory_line: if running { line(|p| p.memory) } else { Sparkline::default() },
         restarts: unit.map_or(0, |u| u.restarts),
+        live: app.live.as_ref().map(view_apps::live),
+        work: app
+            .work
+            .as_ref()
+            .map(view_apps::deployment_row)
+            .map(|row| (row.href(), row.kind.doing().into())),
         outcome: None,
     }
 }
@@ -62,7 +68,7 @@ fn values<'a>(points: impl IntoIterator<Item = &'a Point>, of: fn(&Point) -> f32
     points.into_iter().map(|p| f64::from(of(p))).collect()
 }
 
-fn app_state(state: State) -> AppState {
+pub(super) fn app_state(state: State) -> AppState {
     match state {
         State::Unspecified => AppState::Unknown,
         State::Running => AppState::Running,

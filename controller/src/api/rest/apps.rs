@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State as Shared, rejection::PathRejection},
 };
 use hms_proto::{
-    controller::v1::{App, ListAppsRequest, ListAppsResponse},
+    controller::v1::{App, GetAppRequest, ListAppsRequest, ListAppsResponse},
     fault::Fault,
     host::v1::UnitActionRequest,
     names::AppKey,
@@ -39,6 +39,18 @@ pub(super) async fn list(
 ) -> Result<Json<ListAppsResponse>, Problem> {
     let apps = state.gate.apps(&caller).list(ListAppsRequest {}).await;
     Ok(Json(apps.map_err(Problem::of(&caller))?.into_inner()))
+}
+
+/// One app with its live state, what is deployed of it, and what works on it.
+#[utoipa::path(get, path = "/api/apps/{app}", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
+    responses((status = 200, body = App), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn get(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    key: Result<Path<String>, PathRejection>,
+) -> Result<Json<App>, Problem> {
+    let app = state.gate.apps(&caller).get(GetAppRequest { key: key?.0 }).await;
+    Ok(Json(app.map_err(Problem::of(&caller))?.into_inner()))
 }
 
 /// Starts an app, and answers when it is up.

@@ -6,7 +6,9 @@ use axum::{
 };
 use hms_proto::fault::Fault;
 use http::header;
-use serde::de::DeserializeOwned;
+use http_body::Body as _;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::problem::Problem;
 
@@ -26,6 +28,62 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|_| Fault::invalid("the body is too large, or broke off"))?;
         Ok(Self(read(&bytes)?))
+    }
+}
+
+/// The body of a request that may have none.
+pub(super) struct MaybeBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match request.body().is_end_stream() {
+            true => Ok(Self(T::default())),
+            false => Body::from_request(request, state).await.map(|Body(value)| Self(value)),
+        }
+    }
+}
+
+/// A message of the contract, which by itself would let fields pass that it does not have.
+pub(super) struct Message<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Message<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Body(given) = Body::<Value>::from_request(request, state).await?;
+        Ok(Self(message(given)?))
+    }
+}
+
+/// Reads a message, and refuses fields that it does not have.
+pub(super) fn message<T: DeserializeOwned + Serialize>(given: Value) -> Result<T, Fault> {
+    let unfit = || Fault::invalid("the body has a value that does not fit");
+    // Which value it is, and not what: the first field alone that cannot be read.
+    let message = T::deserialize(&given).map_err(|_| unfit())?;
+    let known = serde_json::to_value(&message).map_err(|_| unfit())?;
+    match unknown(&given, &known) {
+        None => Ok(message),
+        Some(field) => {
+            Err(Fault::invalid(format!("the body has the unknown field `{}`", field.escape_debug())))
+        }
+    }
+}
+
+/// A field of the first that the second does not have. The second has every field that there is.
+fn unknown(given: &Value, known: &Value) -> Option<String> {
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => {
+            given.iter().find_map(|(name, value)| match known.get(name) {
+                None => Some(name.chars().take(64).collect()),
+                Some(known) => unknown(value, known),
+            })
+        }
+        (Value::Array(given), Value::Array(known)) => {
+            given.iter().zip(known).find_map(|(given, known)| unknown(given, known))
+        }
+        _ => None,
     }
 }
 

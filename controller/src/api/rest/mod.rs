@@ -1,9 +1,11 @@
 //! REST: JSON over HTTPS with a bearer token. Its bodies are the JSON forms of the contract's messages.
 
+mod app_settings;
 mod apps;
 mod auth;
 mod bearer;
 mod configs;
+mod deployments;
 mod jobs;
 mod json;
 mod logs;
@@ -11,6 +13,7 @@ mod problem;
 mod runs;
 mod schedules;
 mod scripts;
+mod secrets;
 
 use axum::{Json, Router, response::Response, routing::get};
 use hms_proto::fault::Fault;
@@ -25,9 +28,9 @@ use problem::Problem;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "HMS", description = "Apps, logs, scripts and runs of one installation. Get a token with `POST /api/auth/login`."),
+    info(title = "HMS", description = "Apps, deployments, logs, scripts and runs of one installation. Get a token with `POST /api/auth/login`."),
     modifiers(&Bearer),
-    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "logs", description = "Logs"),
+    tags((name = "auth", description = "Tokens"), (name = "apps", description = "Rails apps"), (name = "deployments", description = "Work on apps"), (name = "secrets", description = "Secrets of apps"), (name = "logs", description = "Logs"),
         (name = "scripts", description = "Troubleshooting scripts"), (name = "runs", description = "What runs and ran"), (name = "schedules", description = "What runs by itself"),
         (name = "configs", description = "nginx configurations")),
 )]
@@ -60,10 +63,26 @@ pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
-        .routes(routes!(apps::list))
+        .routes(routes!(apps::list, app_settings::add))
+        .routes(routes!(apps::get, app_settings::remove))
+        .routes(routes!(app_settings::get, app_settings::put, app_settings::patch))
+        .routes(routes!(app_settings::adopt))
         .routes(routes!(apps::start))
         .routes(routes!(apps::stop))
         .routes(routes!(apps::restart))
+        .routes(routes!(deployments::deploy))
+        .routes(routes!(deployments::apply))
+        .routes(routes!(deployments::rollback))
+        .routes(routes!(deployments::plan))
+        .routes(routes!(deployments::releases))
+        .routes(routes!(deployments::of_app))
+        .routes(routes!(deployments::list))
+        .routes(routes!(deployments::get))
+        .routes(routes!(deployments::cancel))
+        .routes(routes!(secrets::list, secrets::put))
+        .routes(routes!(secrets::import))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(secrets::reveal))
         .routes(routes!(logs::of_app))
         .routes(routes!(scripts::list))
         .routes(routes!(scripts::get))
@@ -102,6 +121,9 @@ async fn wrong_method(method: axum::http::Method) -> Response {
     problem::with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED, fault.into())
 }
 
+#[cfg(test)]
+#[path = "apps_tests.rs"]
+mod apps_as_data;
 #[cfg(test)]
 #[path = "scripts_and_runs_tests.rs"]
 mod scripts_and_runs;

@@ -1,0 +1,107 @@
+//! Secrets of apps over gRPC.
+
+use std::sync::Arc;
+
+use hms_proto::{
+    controller::v1::{
+        ExportSecretsResponse, ImportSecretsRequest, ListSecretsRequest, ListSecretsResponse,
+        RevealSecretRequest, RotateSecretRequest, SecretsChange, SetSecretsRequest,
+        secret_service_server::SecretService,
+    },
+    fault::{Fault, FaultKind},
+    host::v1,
+};
+use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
+
+use super::{apps::key, session::caller_of};
+use crate::{
+    apps::secrets::{self, Wanted},
+    auth::{Caller, Password},
+    state::Core,
+};
+
+pub(super) struct Secrets(pub(super) Arc<Core>);
+
+#[tonic::async_trait]
+impl SecretService for Secrets {
+    async fn list(
+        &self,
+        request: Request<ListSecretsRequest>,
+    ) -> Result<Response<ListSecretsResponse>, Status> {
+        let asked = request.get_ref();
+        Ok(Response::new(secrets::list(&self.0, &key(&asked.key)?, asked.version).await?))
+    }
+
+    async fn set(&self, request: Request<SetSecretsRequest>) -> Result<Response<SecretsChange>, Status> {
+        let by = caller_of(&request)?.name.clone();
+        Ok(Response::new(set(&self.0, request.into_inner(), &by).await?))
+    }
+
+    async fn import(
+        &self,
+        request: Request<ImportSecretsRequest>,
+    ) -> Result<Response<SecretsChange>, Status> {
+        let by = caller_of(&request)?.name.clone();
+        let ImportSecretsRequest { key: app, text, replace, dry_run } = request.into_inner();
+        let (key, text) = (key(&app)?, Zeroizing::new(text));
+        let wanted = secrets::from_dotenv(&self.0, &key, &text, replace).await?;
+        Ok(Response::new(secrets::change(&self.0, &key, wanted, &by, dry_run).await?))
+    }
+
+    async fn rotate(&self, request: Request<RotateSecretRequest>) -> Result<Response<SecretsChange>, Status> {
+        let by = caller_of(&request)?.name.clone();
+        let asked = request.get_ref();
+        Ok(Response::new(secrets::rotate(&self.0, &key(&asked.key)?, &asked.name, &by).await?))
+    }
+
+    async fn reveal(&self, request: Request<RevealSecretRequest>) -> Result<Response<v1::Secret>, Status> {
+        let caller = caller_of(&request)?.clone();
+        Ok(Response::new(reveal(&self.0, request.into_inner(), &caller).await?))
+    }
+
+    async fn export(
+        &self,
+        request: Request<ListSecretsRequest>,
+    ) -> Result<Response<ExportSecretsResponse>, Status> {
+        let asked = request.get_ref();
+        let key = key(&asked.key)?;
+        let set = secrets::at(&self.0, &key, asked.version).await?;
+        let secrets = secrets::export(&self.0, &key, &set)?;
+        Ok(Response::new(ExportSecretsResponse { version: set.version(), secrets }))
+    }
+}
+
+async fn set(core: &Core, asked: SetSecretsRequest, by: &str) -> Result<SecretsChange, Fault> {
+    let key = key(&asked.key)?;
+    let mut wanted = Wanted::new();
+    let twice = |name: &str| Fault::invalid(format!("{} is named twice", name.escape_debug()));
+    for secret in asked.secrets {
+        let value = match asked.sealed {
+            true => secrets::import(core, &key, &secret)?,
+            false => Zeroizing::new(secret.value),
+        };
+        if let Some(name) = wanted.insert(secret.name.clone(), Some(value)).map(|_| &secret.name) {
+            return Err(twice(name));
+        }
+    }
+    for name in asked.remove {
+        if wanted.insert(name.clone(), None).is_some() {
+            return Err(twice(&name));
+        }
+    }
+    secrets::change(core, &key, wanted, by, asked.dry_run).await
+}
+
+/// One value, for somebody who proves again who they are.
+async fn reveal(core: &Core, asked: RevealSecretRequest, caller: &Caller) -> Result<v1::Secret, Fault> {
+    let key = key(&asked.key)?;
+    secrets::check_name(&asked.name)?;
+    core.auth.confirm(caller, &Password::new(asked.password)).await?;
+    let set = secrets::at(core, &key, asked.version).await?;
+    let secret = set.get(&asked.name).ok_or_else(|| {
+        let said = format!("{key} has no secret {} at version {}", asked.name, set.version());
+        Fault::new(FaultKind::NotFound, said).hint(format!("`hmsctl apps secrets {key}` shows the names."))
+    })?;
+    Ok(v1::Secret { name: asked.name, value: secret.value.to_string() })
+}

@@ -1,0 +1,128 @@
+//! Jobs that work on an app: what they are sent with, and what their end means.
+
+use hms_proto::{
+    fault::{Fault, FaultKind},
+    host::v1::{self, AppOnHost, JobKind, JobState},
+    names::AppKey,
+};
+use uuid::Uuid;
+
+use super::worker::{Next, OneJob, Step};
+use crate::{
+    apps::{self, request, settings},
+    auth::Caller,
+    db::{
+        self,
+        deployments::{self, Deployment},
+        jobs::{self, Job},
+    },
+    fleet::Host,
+    state::State,
+};
+
+/// What is sent: settings and secrets, or only which release to go back to.
+enum Sent {
+    Start(Box<v1::StartAppRequest>),
+    Rollback(v1::RollbackAppRequest),
+}
+
+impl OneJob<'_> {
+    /// Sends the work to the host of the app, through the gate, on behalf of who asked.
+    pub(super) async fn send_app_work(&self, caller: &Caller) -> Step {
+        let Some(deployment) = deployments::get(&self.state.db, self.job.id).await? else {
+            return self.not_begun(&Fault::new(FaultKind::Internal, "the deployment is gone")).await;
+        };
+        self.note_what_is_live(&deployment).await?;
+        let sent = match self.prepare(&deployment).await {
+            Ok(sent) => sent,
+            Err(fault) => return self.not_begun(&fault).await,
+        };
+        if jobs::attempt(&self.state.db, self.job.id).await?.is_none() {
+            return Ok(Next::GoOn);
+        }
+        let caller = Caller { request_id: Uuid::now_v7(), ..caller.clone() };
+        let answer = match sent {
+            Sent::Start(request) => self.state.gate.work_on_apps(&caller, &self.name()).start(*request).await,
+            Sent::Rollback(request) => {
+                self.state.gate.host_apps(&caller, &self.name()).rollback(request).await
+            }
+        };
+        let answer = answer.map(tonic::Response::into_inner).map_err(|status| Fault::from_status(&status));
+        self.answered(answer).await
+    }
+
+    async fn prepare(&self, deployment: &Deployment) -> Result<Sent, Fault> {
+        if deployment.job.kind() == JobKind::Rollback {
+            return Ok(Sent::Rollback(request::rollback(deployment)));
+        }
+        let key = AppKey::try_from(deployment.app_key.as_str())?;
+        let app = apps::find(self.state, &key).await?;
+        if app.deployed_server.as_deref() != Some(self.job.host.as_str()) {
+            let said = format!("{key} was moved away from {} after this was asked for", self.job.host);
+            return Err(Fault::new(FaultKind::Conflict, said));
+        }
+        let spec = settings::complete_spec(&app)?;
+        let latest = apps::secrets::latest(self.state, &key).await?;
+        let version = i32::try_from(latest.version()).unwrap_or(i32::MAX);
+        let pinned = deployments::pin(&self.state.db, deployment.job.id, version).await?;
+        // A start that is asked for again brings what the first one would have brought.
+        let set = match pinned == version {
+            true => latest,
+            false => apps::secrets::at(self.state, &key, u32::try_from(pinned).unwrap_or_default()).await?,
+        };
+        Ok(Sent::Start(Box::new(request::start(deployment, spec, &set))))
+    }
+
+    /// For the history. The host knows best: it may have gone back while the controller was away.
+    async fn note_what_is_live(&self, deployment: &Deployment) -> db::Result<()> {
+        let Some(there) = ask(&self.host, &deployment.app_key).await else { return Ok(()) };
+        match there.releases.iter().find(|release| release.live) {
+            Some(live) => deployments::from(&self.state.db, self.job.id, &live.id, &live.commit).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the host has of the app; none where it cannot say now.
+async fn ask(host: &Host, key: &str) -> Option<AppOnHost> {
+    apps::host::get(host, key)
+        .await
+        .inspect_err(
+            |fault| tracing::debug!(host = %host.row.name, reason = %fault.message, "cannot look at an app"),
+        )
+        .ok()
+}
+
+/// Writes the end down; an app that was taken away is forgotten with it.
+pub(super) async fn finish(state: &State, job: &Job, end: &v1::Job) -> db::Result<()> {
+    note_release(state, job, &end.release).await?;
+    let mut tx = state.db.begin().await?;
+    let is_first = jobs::end(&mut *tx, job.id, end).await?;
+    let removed = is_first && job.kind() == JobKind::Remove && end.state() == JobState::Succeeded;
+    if removed {
+        db::apps::remove(&mut *tx, &job.app).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Notes what the host tells of a release as soon as there is one: of a deployment that fails, nothing of it is left later.
+pub(super) fn note_soon(state: &State, job: &Job, release: &str) {
+    let (state, job, release) = (state.clone(), job.clone(), release.to_owned());
+    tokio::spawn(async move {
+        if let Err(error) = note_release(&state, &job, &release).await {
+            tracing::debug!(%error, job = %job.id, "cannot note what was deployed");
+        }
+    });
+}
+
+/// What the commit was, and which secrets the release has.
+async fn note_release(state: &State, job: &Job, release: &str) -> db::Result<()> {
+    let known = state.fleet.host(&job.host).filter(|host| host.row.id == job.host_id);
+    let Some(host) = known.filter(|_| !release.is_empty()) else { return Ok(()) };
+    let Some(there) = ask(&host, &job.app).await else { return Ok(()) };
+    match there.releases.iter().find(|known| known.id == release) {
+        Some(release) => deployments::told(&state.db, job.id, release).await,
+        None => Ok(()),
+    }
+}
