@@ -63,4 +63,13 @@ export default {
   label: "tag",
   check: "list-checks",
   up: "arrow-up",
+  deploy: "rocket",
+  commit: "git-commit-horizontal",
+  branch: "git-branch",
+  waiting: "circle-dashed",
+  done: "circle-check",
+  undone: "undo-2",
+  secret: "key-round",
+  plan: "clipboard-list",
+  shown: "eye",
 };

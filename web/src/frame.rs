@@ -54,6 +54,8 @@ pub enum Place {
     Configs,
     /// `/scripts`, `/runs` and `/schedules`
     Scripts,
+    /// `/deploy`, `/apps/…` and `/deployments/…`
+    Deploy,
     /// `/hosts`
     Hosts,
     /// `/audit`
@@ -80,13 +82,14 @@ pub struct RailEntry {
 }
 
 /// The pages there are, in order.
-pub fn rail() -> [RailEntry; 7] {
+pub fn rail() -> [RailEntry; 8] {
     let entry = |place, href, name, icon, key| RailEntry { place, href, name, icon, key };
     [
         entry(Place::Dashboard, "/", "Dashboard", "dashboard", "d"),
         entry(Place::Logs, "/logs", "Logs", "logs", "l"),
         entry(Place::Configs, "/configs", "Configs", "configs", "c"),
         entry(Place::Scripts, "/scripts", "Scripts", "scripts", "r"),
+        entry(Place::Deploy, "/deploy", "Deploy", "deploy", "p"),
         entry(Place::Hosts, "/hosts", "Hosts", "hosts", "h"),
         entry(Place::Audit, "/audit", "Audit", "audit", "a"),
         entry(Place::Settings, "/settings", "Settings", "settings", "s"),
@@ -178,9 +181,21 @@ impl PaletteEntry {
 
     /// What the palette offers for one app on `host`.
     pub fn app(key: &str, host: &str, role: Role) -> Vec<Self> {
-        let href = format!("/logs?source=app:{}&follow=1", crate::text::encode(key));
-        let mut entries = vec![Self::Go { kind: "app".into(), name: format!("{key} logs"), href }];
+        let slug = crate::text::encode(key);
+        let go = |name: String, href: String| Self::Go { kind: "app".into(), name, href };
+        let page = |word: &str| go(format!("{key} {word}"), format!("/apps/{slug}/{word}"));
+        let mut entries = vec![
+            go(key.to_owned(), format!("/apps/{slug}")),
+            go(format!("{key} logs"), format!("/logs?source=app:{slug}&follow=1")),
+        ];
+        entries.extend(["settings", "secrets", "plan"].map(page));
         if role.operates() {
+            entries.push(go(format!("roll back {key}"), format!("/apps/{slug}/rollback")));
+            entries.push(Self::Act {
+                name: format!("deploy {key}"),
+                action: format!("/apps/{slug}/deploy"),
+                confirm: format!("A new release is made on {host}, and goes live when it is well."),
+            });
             for verb in ["restart", "start", "stop"] {
                 let confirm = match verb {
                     "stop" => {
@@ -190,7 +205,7 @@ impl PaletteEntry {
                 };
                 entries.push(Self::Act {
                     name: format!("{verb} {key}"),
-                    action: format!("/apps/{}/{verb}", crate::text::encode(key)),
+                    action: format!("/apps/{slug}/{verb}"),
                     confirm,
                 });
             }
@@ -241,7 +256,7 @@ pub struct Frame {
 
 impl Frame {
     /// The rail.
-    pub fn rail(&self) -> [RailEntry; 7] {
+    pub fn rail(&self) -> [RailEntry; 8] {
         rail()
     }
 

@@ -1,6 +1,7 @@
 // What makes the pages live. Each of them works without this, too.
 import { startActions } from "./actions";
 import { startCountdown } from "./countdown";
+import { startDeploy } from "./deploy";
 import { startDialogs } from "./dialogs";
 import { startStream } from "./live";
 import { startLogs } from "./logs";
@@ -12,6 +13,7 @@ import { startTimes } from "./time";
 
 startTimes();
 startActions();
+startDeploy();
 startDialogs();
 startLook();
 startLogs();

@@ -1,10 +1,17 @@
 //! The pages, one file each.
 
+mod app;
+mod app_plan;
+mod app_remove;
+mod app_secrets;
+mod app_settings;
 mod audit;
 mod config;
 mod config_version;
 mod configs;
 mod dashboard;
+mod deploy;
+mod deployment;
 mod hosts;
 mod login;
 mod logs;
@@ -19,11 +26,18 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use app::AppPage;
+pub use app_plan::AppPlanPage;
+pub use app_remove::AppRemovePage;
+pub use app_secrets::AppSecretsPage;
+pub use app_settings::AppSettingsPage;
 pub use audit::{AuditPage, AuditQuery};
 pub use config::ConfigPage;
 pub use config_version::ConfigVersionPage;
 pub use configs::ConfigsPage;
 pub use dashboard::DashboardPage;
+pub use deploy::DeployPage;
+pub use deployment::DeploymentPage;
 pub use hosts::HostsPage;
 pub use login::{LoginPage, LoginProblem};
 pub use logs::{LogSource, LogsPage, LogsQuery};

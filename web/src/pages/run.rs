@@ -83,6 +83,9 @@ impl RunPage {
         page.output = Some(OutputPanel {
             job: page.run.chosen.clone(),
             host: "lyra".into(),
+            of: "check_disk_space".into(),
+            others: page.run.outputs(),
+            others_href: format!("/runs/{}", page.run.id),
             ..OutputPanel::sample_colours()
         });
         page

@@ -134,8 +134,35 @@ impl Activity {
             ("NginxService", "Revert") => "put back nginx change",
             ("NginxService", "Reload") => "reload nginx",
             ("NginxHistoryService", "Adopt") => "adopt nginx edits",
+            ("DeploymentService", "Apply") => "apply settings of",
+            ("DeploymentService", "Rollback") => "roll back",
+            ("AppService", "Start") => "begin work on",
+            ("AppService", "Rollback") => "begin to roll back",
+            ("AppService", "Edit") => "change settings of",
+            ("AppService", "Adopt") => "adopt a file of",
+            ("SecretService", "Set") => "change secrets of",
+            ("SecretService", "Import") => "import secrets of",
+            ("SecretService", "Rotate") => "rotate a secret of",
+            ("SecretService", "Reveal") => "reveal a secret of",
+            ("SecretService", "Export") => "export secrets of",
             _ => return None,
         })
+    }
+
+    /// The page of what it was about; empty where there is none. A deployment is named by the id that was asked for.
+    pub fn target_href(&self) -> String {
+        let service = self.service().rsplit('.').next().unwrap_or_default();
+        let is_of_app = matches!(service, "DeploymentService" | "AppService" | "SecretService");
+        if !is_of_app || !crate::parts::is_key(&self.target) {
+            return String::new();
+        }
+        let params: serde_json::Value = serde_json::from_str(&self.params).unwrap_or_default();
+        match params.get("id").and_then(serde_json::Value::as_str) {
+            Some(id) if service != "SecretService" && id.len() == 36 => {
+                format!("/deployments/{}", crate::text::encode(id))
+            }
+            _ => crate::parts::app_href(&self.target, ""),
+        }
     }
 
     /// The service of the method: `hms.host.v1.UnitService`.
@@ -256,6 +283,21 @@ mod tests {
         assert_eq!(about("01a21013-2528-73c0-9307-091638ec706f"), "01a21013-2528");
         assert_eq!(about("puma-cigar.service"), "puma-cigar.service");
         assert_eq!(act("/hms.host.v1.NginxService/Reload").verb(), "reload nginx");
+    }
+
+    #[test]
+    fn deployments_and_apps_are_linked() {
+        let href = |method: &str, target: &str, params: &str| {
+            Activity { method: method.into(), target: target.into(), params: params.into(), ..Activity::default() }
+                .target_href()
+        };
+        let deploy = "/hms.controller.v1.DeploymentService/Deploy";
+        let with_id = r#"{"key":"cigar","id":"01a21013-2528-73c0-9307-091638ec706f"}"#;
+        assert_eq!(href(deploy, "cigar", with_id), "/deployments/01a21013-2528-73c0-9307-091638ec706f");
+        assert_eq!(href(deploy, "cigar", r#"{"key":"cigar"}"#), "/apps/cigar");
+        assert_eq!(href("/hms.controller.v1.SecretService/Set", "cigar", "not json"), "/apps/cigar");
+        assert_eq!(href("/hms.host.v1.UnitService/Restart", "cigar", ""), "");
+        assert_eq!(href(deploy, "\"><script>", ""), "");
     }
 
     #[test]

@@ -119,6 +119,8 @@ pub struct OutputRow {
     pub offset: u64,
     /// What it says.
     pub spans: Vec<Span>,
+    /// The step whose output begins with it; empty elsewhere.
+    pub step: String,
 }
 
 impl OutputRow {
@@ -172,11 +174,15 @@ impl Terminal {
             let (row, after) = rest.split_at(length);
             let offset = self.offset;
             self.offset += length as u64;
-            rows.push(OutputRow { offset, spans: spans(row, &mut self.style) });
+            rows.push(OutputRow { offset, spans: spans(row, &mut self.style), ..OutputRow::default() });
             rest = after;
         }
         if !rest.is_empty() {
-            rows.push(OutputRow { offset: self.offset, spans: spans(rest, &mut self.style.clone()) });
+            rows.push(OutputRow {
+                offset: self.offset,
+                spans: spans(rest, &mut self.style.clone()),
+                ..OutputRow::default()
+            });
         }
         self.rest = rest.to_vec();
         rows

@@ -1,6 +1,6 @@
 //! One app on the dashboard: its state, its measures, what can be done, and what became of what was done.
 
-use super::{ActionOutcome, Sparkline};
+use super::{ActionOutcome, LiveRelease, Sparkline, app_href};
 use crate::frame::SAMPLE_NOW_US;
 use crate::{Fragment, Template, View};
 
@@ -84,6 +84,10 @@ pub struct AppRow {
     pub memory_line: Sparkline,
     /// How often systemd started it again by itself since it was last started by hand.
     pub restarts: u32,
+    /// What is live, where HMS brought it.
+    pub live: Option<LiveRelease>,
+    /// The deployment that works on it: its page, and how far it is.
+    pub work: Option<(String, String)>,
     /// What became of the action just done.
     pub outcome: Option<ActionOutcome>,
 }
@@ -104,6 +108,11 @@ impl AppRow {
     /// The row as it replaces the one in the page. Without an outcome, one that is on display stays.
     pub fn fragment(&self, view: View) -> Fragment {
         Fragment::morph(self.id(), &AppRowPart { app: self, view })
+    }
+
+    /// Its own page.
+    pub fn href(&self) -> String {
+        app_href(&self.key, "")
     }
 
     /// Whether a start makes sense.
@@ -155,6 +164,7 @@ impl AppRow {
             cpu_line: Sparkline::new(wave(0.04, 0.012)),
             memory: Some(193 << 20),
             memory_line: Sparkline::new(wave(190.0, 2.0)),
+            live: Some(LiveRelease::sample()),
             ..Self::default()
         }
     }
@@ -175,6 +185,7 @@ impl AppRow {
             memory: sample.memory.filter(|_| up),
             cpu_line: if up { sample.cpu_line.clone() } else { Sparkline::default() },
             memory_line: if up { sample.memory_line.clone() } else { Sparkline::default() },
+            live: sample.live.clone().filter(|_| state != AppState::NotInstalled),
             ..sample
         }
     }

@@ -1,6 +1,7 @@
 //! The output of a job: rows, and what they are part of.
 
 use super::ansi::{OutputRow, Terminal};
+use super::{Step, StepState};
 use crate::events::Mode;
 use crate::{Fragment, Template, text};
 
@@ -14,6 +15,12 @@ pub struct OutputPanel {
     pub job: String,
     /// Where it ran.
     pub host: String,
+    /// What ran: a script, or an app that was deployed.
+    pub of: String,
+    /// Other jobs of the same run: id, label, and whether it is this one. Empty when there is no other.
+    pub others: Vec<(String, String, bool)>,
+    /// The page that shows the others.
+    pub others_href: String,
     /// In order.
     pub rows: Vec<OutputRow>,
     /// How many bytes before the first row are left out here.
@@ -36,6 +43,16 @@ pub fn output_rows_fragment(rows: &[OutputRow]) -> Fragment {
         mode: Mode::Append,
         max: Some(KEPT_ROWS),
         ..Fragment::morph("output-rows", &RowsPart { rows })
+    }
+}
+
+/// Marks the rows with which the output of a step begins.
+pub fn mark_steps(rows: &mut [OutputRow], steps: &[Step]) {
+    for row in rows {
+        let begins = |step: &&Step| step.has_output() && step.offset == row.offset;
+        // Of several that begin here all but the last wrote nothing.
+        let at = steps.iter().rev().find(begins);
+        row.step = at.filter(|step| step.state != StepState::Waiting).map(Step::title).unwrap_or_default();
     }
 }
 
@@ -72,6 +89,7 @@ impl OutputPanel {
         Self {
             job: "0193a5c4-7be1-7cc2-9d6e-000000000101".into(),
             host: "asterra".into(),
+            of: "parse_logs".into(),
             rows: Terminal::default().push(text.as_bytes()),
             ..Self::default()
         }

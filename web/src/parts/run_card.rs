@@ -180,6 +180,15 @@ impl RunCard {
         !self.is_open() && self.counts.failed > 0 && self.counts.all() > 1
     }
 
+    /// The jobs whose output can be shown instead; none when there is one only.
+    pub fn outputs(&self) -> Vec<(String, String, bool)> {
+        if self.jobs.len() < 2 {
+            return Vec::new();
+        }
+        let label = |job: &JobRow| format!("{}: {}", job.host, job.state.word());
+        self.jobs.iter().map(|job| (job.id.clone(), label(job), self.is_chosen(job))).collect()
+    }
+
     /// How it is, in a sentence that is read out when it changes.
     pub fn summary(&self) -> String {
         let all = self.counts.all();

@@ -22,6 +22,17 @@ fn replacing() -> Vec<Fragment> {
         RunCard::sample_many().fragment(VIEW),
         RunCard::sample_in(JobState::Unknown).fragment(VIEW),
     ];
+    fragments.extend(DeployRow::samples().iter().map(|row| row.fragment(VIEW)));
+    let cards = [DeploymentCard::sample_running(), DeploymentCard::sample_undone()];
+    fragments.extend(cards.iter().map(|card| card.fragment(VIEW)));
+    fragments.extend([
+        crate::pages::DeployPage::sample().list(VIEW),
+        deployment_list_fragment(&DeploymentRow::samples(), true, VIEW),
+        deployment_list_fragment(&[], false, VIEW),
+        release_list_fragment("cigar", "asterra", Ok(&ReleaseRow::samples()), VIEW),
+        release_list_fragment("cigar", "<script>", Err("<script>"), VIEW),
+        SecretList::sample().fragment(VIEW),
+    ]);
     fragments.extend(hostile.apps.iter().map(|app| app.fragment(VIEW)));
     fragments.extend(hostile.hosts.iter().map(|host| host.fragment(VIEW)));
     fragments
@@ -112,6 +123,37 @@ fn an_answer_to_a_form_has_an_element_for_each_place_in_it() {
         assert_eq!(html.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
     }
     assert!(html.contains("500 is not in 1 to 200") && html.contains("two values do not fit"));
+}
+
+#[test]
+fn an_unreachable_deployment_is_never_shown_as_ended() {
+    let mut card = DeploymentCard::sample_running();
+    card.row.state = JobState::Unknown;
+    let html = card.fragment(VIEW).html;
+    assert!(html.contains("the work may well go on") && html.contains("/cancel\""));
+    assert!(!html.contains("class=\"failure"));
+}
+
+#[test]
+fn output_is_divided_where_a_step_begins() {
+    let step = |name: &str, state, offset| Step {
+        name: name.into(),
+        state,
+        started_us: Some(1).filter(|_| state != StepState::Waiting),
+        offset,
+        ..Step::default()
+    };
+    let steps = [
+        step("fetch", StepState::Done, 0),
+        // It wrote nothing.
+        step("checkout", StepState::Done, 4),
+        step("bundle", StepState::Running, 4),
+        step("assets", StepState::Waiting, 0),
+    ];
+    let mut rows = Terminal::default().push(b"one\ntwo\nthree");
+    mark_steps(&mut rows, &steps);
+    let marks: Vec<_> = rows.iter().map(|row| row.step.as_str()).collect();
+    assert_eq!(marks, ["Fetch", "Install gems", ""]);
 }
 
 #[test]
