@@ -7,8 +7,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
     commands::{
-        apps, audit, completion, context, facts, host, jobs, login, logout, logs, nginx, schedules, scripts,
-        sessions, status, units, warnings,
+        apps, audit, completion, context, deployments, facts, host, jobs, login, logout, logs, nginx,
+        schedules, scripts, sessions, status, units, warnings,
     },
     complete,
 };
@@ -19,6 +19,7 @@ use crate::{
 #[command(after_help = "Examples:
   hmsctl login https://asterra:8443 --username ada --ca-file ca.pem
   hmsctl status
+  hmsctl apps deploy cigar
   hmsctl apps restart cigar
   hmsctl logs --app cigar -f
   hmsctl scripts run check_disk_space --all
@@ -97,6 +98,8 @@ pub(crate) enum Command {
     Status(status::Status),
     #[command(alias = "app")]
     Apps(apps::Apps),
+    #[command(alias = "deployment")]
+    Deployments(deployments::Deployments),
     Logs(logs::Logs),
     #[command(alias = "hosts")]
     Host(host::Hosts),

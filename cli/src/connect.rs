@@ -7,14 +7,16 @@ use hms_proto::{
     AGENT_PORT, HOST_KEY,
     controller::v1::{
         app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
-        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        deployment_service_client::DeploymentServiceClient, fleet_service_client::FleetServiceClient,
+        job_service_client::JobServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
+        script_service_client::ScriptServiceClient, secret_service_client::SecretServiceClient,
         session_service_client::SessionServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
-        host_service_client::HostServiceClient, job_service_client::JobServiceClient as HostJobServiceClient,
-        log_service_client::LogServiceClient, nginx_service_client::NginxServiceClient,
+        app_service_client::AppServiceClient as HostAppServiceClient, host_service_client::HostServiceClient,
+        job_service_client::JobServiceClient as HostJobServiceClient, log_service_client::LogServiceClient,
+        nginx_service_client::NginxServiceClient,
         script_service_client::ScriptServiceClient as HostScriptServiceClient,
         unit_service_client::UnitServiceClient,
     },
@@ -149,7 +151,8 @@ impl Connection {
 
     clients! {
         units -> UnitServiceClient, logs -> LogServiceClient, facts -> HostServiceClient,
-        apps -> AppServiceClient, fleet -> FleetServiceClient,
+        apps -> AppServiceClient, host_apps -> HostAppServiceClient,
+        deployments -> DeploymentServiceClient, secrets -> SecretServiceClient, fleet -> FleetServiceClient,
         sessions -> SessionServiceClient, audit -> AuditServiceClient,
         scripts -> ScriptServiceClient, host_scripts -> HostScriptServiceClient,
         jobs -> JobServiceClient, host_jobs -> HostJobServiceClient,

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
 
 /// Some succeeded and some did not.
 pub(crate) const PARTIAL: u8 = 3;
+/// A plan that was asked for with `--exit-code` would change something.
+pub(crate) const CHANGES: u8 = 6;
 /// Ctrl-C, by the custom of shells: 128 and the number of the signal.
 pub(crate) const DETACHED: u8 = 130;
 

@@ -5,7 +5,7 @@
 //! - `context`: where one is logged in; `connect`: connections to the controller or, with `--direct`, to an agent.
 //! - `output`: tables, states, sizes and times, escaping; `failure`: errors and exit codes.
 //! - `attach`: being attached to jobs, whose output comes as it is written.
-//! - `complete`: completion from the live system.
+//! - `dialog`: the person at the terminal; `complete`: completion from the live system.
 
 mod again;
 mod attach;
@@ -14,6 +14,7 @@ mod commands;
 mod complete;
 mod connect;
 mod context;
+mod dialog;
 mod failure;
 mod output;
 mod session;
@@ -70,6 +71,7 @@ async fn run(session: &Session, command: cli::Command) -> Result<()> {
         C::Context(contexts) => contexts.run(session),
         C::Status(status) => status.run(session).await,
         C::Apps(apps) => apps.run(session).await,
+        C::Deployments(deployments) => deployments.run(session).await,
         C::Logs(logs) => logs.run(session).await,
         C::Host(hosts) => hosts.run(session).await,
         C::Units(units) => units.run(session).await,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hms_proto::{
     controller::v1::{GetRunRequest, Run},
     fault::{Fault, FaultKind},
-    host::v1::{Job, JobOutput, JobOutputRequest},
+    host::v1::{Job, JobOutput, JobOutputRequest, JobState},
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -24,6 +24,8 @@ pub(super) enum Event {
     Output(Vec<u8>),
     /// So many bytes are not kept.
     Missing(u64),
+    /// One of its steps changed.
+    Changed(Box<Job>),
     Broken(Box<Fault>),
     Back,
     Ended(Box<Job>),
@@ -75,6 +77,13 @@ impl Follower {
         self.tell.send((self.job, event)).await.is_ok()
     }
 
+    async fn ended(&self, job: Job) -> Over {
+        match self.say(Event::Ended(Box::new(job))).await {
+            true => Over::Ended,
+            false => Over::NobodyListens,
+        }
+    }
+
     /// One stream, until it is over; and whether it ever began.
     async fn stream(&mut self, broken: &mut bool) -> (Over, bool) {
         let mut stream = match open(&self.link, self.request.clone()).await {
@@ -82,11 +91,15 @@ impl Follower {
             Err(Failure::Fault(fault)) => return (Over::Broken(*fault), false),
             Err(_) => return (Over::NobodyListens, false),
         };
-        let mut began = false;
+        let (mut began, mut last) = (false, None);
         loop {
             let message = match stream.message().await {
                 Ok(Some(message)) => message,
                 Ok(None) => {
+                    // Where nobody waits for the end, the last message tells how it is.
+                    if let Some(job) = last.take() {
+                        return (self.ended(job).await, true);
+                    }
                     let what = format!("{} ended the output too early", self.link.whom());
                     return (Over::Broken(Fault::new(FaultKind::Unreachable, what)), began);
                 }
@@ -96,6 +109,7 @@ impl Follower {
             if std::mem::take(broken) && !self.say(Event::Back).await {
                 return (Over::NobodyListens, true);
             }
+            last.clone_from(&message.job);
             for event in events(&mut self.request.offset, message) {
                 let last = matches!(event, Event::Ended(_));
                 match self.say(event).await {
@@ -124,8 +138,17 @@ fn events(offset: &mut u64, message: JobOutput) -> Vec<Event> {
             events.push(Event::Output(data));
         }
     }
-    events.extend(job.map(|job| Event::Ended(Box::new(job))));
+    events.extend(job.map(|job| match is_over(job.state()) {
+        true => Event::Ended(Box::new(job)),
+        false => Event::Changed(Box::new(job)),
+    }));
     events
+}
+
+/// Whether a job has ended, and is known to have.
+pub(crate) fn is_over(state: JobState) -> bool {
+    use JobState as S;
+    matches!(state, S::Succeeded | S::Failed | S::Canceled | S::TimedOut | S::Lost | S::Skipped)
 }
 
 /// The controller and an agent tell a job's output in the same words.
@@ -185,8 +208,11 @@ mod tests {
 
     #[test]
     fn the_end_comes_after_the_last_bytes() {
-        let job = Some(Job::default());
-        let events = events(&mut 0, JobOutput { offset: 0, data: b"x".to_vec(), job });
-        assert!(matches!(events.as_slice(), [Event::Output(_), Event::Ended(_)]));
+        let told = |state: JobState| {
+            let job = Some(Job { state: state.into(), ..Job::default() });
+            events(&mut 0, JobOutput { offset: 0, data: b"x".to_vec(), job })
+        };
+        assert!(matches!(told(JobState::Failed).as_slice(), [Event::Output(_), Event::Ended(_)]));
+        assert!(matches!(told(JobState::Running).as_slice(), [Event::Output(_), Event::Changed(_)]));
     }
 }

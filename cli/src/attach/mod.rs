@@ -4,24 +4,31 @@ mod follow;
 mod interrupt;
 mod lines;
 mod screen;
+mod steps;
+mod stepwise;
+mod trouble;
 mod view;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use hms_proto::{
     controller::v1::Run,
-    host::v1::{Job, JobOutputRequest, JobState},
+    host::v1::{Job, JobOutputRequest},
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     connect::Connection,
     failure::{Failure, Result},
-    output::{Progress, escape::inline, measure::size},
+    output::{Progress, escape::inline},
     session::Session,
 };
+pub(crate) use follow::is_over;
 use follow::{Event, Follower};
 pub(crate) use interrupt::Interrupts;
+pub(crate) use steps::{sentence as step_sentence, widest as widest_step};
+pub(crate) use stepwise::{Stepwise, attach_stepwise};
+use trouble::Trouble;
 use view::{Form, View};
 
 /// Pieces that wait to be shown. When it is full, the hosts wait: gRPC holds them back.
@@ -97,16 +104,12 @@ pub(crate) async fn attach(
 
 struct Attached<'a> {
     session: &'a Session,
-    link: &'a Connection,
     jobs: &'a [Job],
     wish: Wish,
     view: View,
     progress: Option<Progress>,
     ended: Vec<Option<Result<Job>>>,
-    /// Jobs whose stream is broken.
-    broken: BTreeSet<usize>,
-    /// Hosts that cannot be reached, by the run's own account.
-    away: BTreeSet<String>,
+    trouble: Trouble,
 }
 
 impl<'a> Attached<'a> {
@@ -118,14 +121,12 @@ impl<'a> Attached<'a> {
         let progress = (wish.follow && calm).then(|| session.out.progress(under_way(target.jobs.len(), 0)));
         Self {
             session,
-            link: target.link,
             jobs: target.jobs,
             wish,
             view: View::new(&hosts, form),
             progress,
             ended: target.jobs.iter().map(|_| None).collect(),
-            broken: BTreeSet::new(),
-            away: BTreeSet::new(),
+            trouble: Trouble::new(target.link),
         }
     }
 
@@ -135,31 +136,24 @@ impl<'a> Attached<'a> {
                 let bytes = self.view.piece(job, bytes);
                 self.write(&bytes)?;
             }
-            Event::Missing(bytes) => {
-                self.note(&format!("-- {} of output are no longer there", size(bytes)));
-            }
+            Event::Changed(_) => {}
+            Event::Missing(bytes) => self.note(&trouble::missing(bytes)),
             Event::Broken(fault) => {
-                if self.broken.is_empty() {
-                    let whom = self.link.whom();
-                    self.note(&format!("-- reconnecting to {whom}: {}", inline(&fault.message)));
-                }
-                self.broken.insert(job);
+                let note = self.trouble.broken(job, &fault);
+                self.note(&note);
             }
-            Event::Back => self.back(job),
+            Event::Back => {
+                let note = self.trouble.back(job);
+                self.note(&note);
+            }
             Event::Ended(ended) => self.end(job, Ok(*ended))?,
             Event::Failed(failure) => self.end(job, Err(failure))?,
         }
         Ok(())
     }
 
-    fn back(&mut self, job: usize) {
-        if self.broken.remove(&job) && self.broken.is_empty() {
-            self.note(&format!("-- connected to {} again", self.link.whom()));
-        }
-    }
-
     fn end(&mut self, job: usize, how: Result<Job>) -> Result<()> {
-        self.broken.remove(&job);
+        drop(self.trouble.back(job));
         let bytes = self.view.end(job);
         self.write(&bytes)?;
         if let Ok(ended) = &how
@@ -178,17 +172,8 @@ impl<'a> Attached<'a> {
 
     /// Tells of hosts that cannot be reached, and that can be again.
     fn news(&mut self, run: Option<&Run>) {
-        let Some(run) = run else { return };
-        for job in &run.jobs {
-            let host = inline(&job.host);
-            if job.state() == JobState::Unknown {
-                if self.away.insert(job.host.clone()) {
-                    let why = if job.reason.is_empty() { "it cannot be reached" } else { &job.reason };
-                    self.note(&format!("-- waiting for {host}: {}", inline(why)));
-                }
-            } else if self.away.remove(&job.host) {
-                self.note(&format!("-- {host} is there again"));
-            }
+        for note in self.trouble.news(run) {
+            self.note(&note);
         }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod completion;
 pub(crate) mod context;
+pub(crate) mod deployments;
 pub(crate) mod facts;
 pub(crate) mod host;
 pub(crate) mod jobs;

@@ -1,15 +1,12 @@
 //! Completion from the live system. It has a second; a system that does not answer completes nothing.
 
+mod apps;
 mod scripts;
 
 use std::{ffi::OsStr, future::Future, time::Duration};
 
 use clap_complete::engine::CompletionCandidate;
-use hms_proto::{
-    controller::v1::{ListAppsRequest, ListHostsRequest},
-    host::v1::ListUnitsRequest,
-    names::HostName,
-};
+use hms_proto::{controller::v1::ListHostsRequest, host::v1::ListUnitsRequest, names::HostName};
 
 use crate::{
     connect::{Connection, Pace},
@@ -17,6 +14,7 @@ use crate::{
     failure::Result,
 };
 
+pub(crate) use apps::{apps, deployments, releases, secrets};
 pub(crate) use scripts::{labels, parameters, runs, schedules, scripts, signed_labels};
 
 pub(crate) const BUDGET: Duration = Duration::from_secs(1);
@@ -35,16 +33,6 @@ pub(crate) fn hosts(typed: &OsStr) -> Vec<CompletionCandidate> {
             link.answer(Pace::Look, link.fleet(None, Pace::Look).list_hosts(ListHostsRequest {})).await?;
         context.remember_hosts(&list.hosts);
         Ok(list.hosts.into_iter().map(|h| (h.name, h.address)).collect())
-    });
-    matching(typed, found)
-}
-
-/// Keys of apps.
-pub(crate) fn apps(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let found = within_budget(async {
-        let (_, link) = open()?;
-        let list = link.answer(Pace::Look, link.apps(None, Pace::Look).list(ListAppsRequest {})).await?;
-        Ok(list.apps.into_iter().map(|a| (a.key, format!("on {}", a.host))).collect())
     });
     matching(typed, found)
 }

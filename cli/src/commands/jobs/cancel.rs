@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Thing, find, outcome};
 use crate::{
+    attach::is_over,
     commands::scripts::jobs_command,
     connect::{Connection, Pace},
     failure::{Failure, Result},
@@ -61,8 +62,7 @@ async fn wait(link: &Connection, mut thing: Thing) -> Result<Thing> {
 }
 
 fn has_ended(job: &Job) -> bool {
-    use JobState as S;
-    matches!(job.state(), S::Succeeded | S::Failed | S::Canceled | S::TimedOut | S::Lost | S::Skipped)
+    is_over(job.state())
 }
 
 fn tell(session: &Session, thing: &Thing, note: &str) -> Result<()> {

@@ -15,7 +15,7 @@ use hms_proto::{
 };
 
 pub(crate) use list::table;
-pub(crate) use outcome::attach_to;
+pub(crate) use outcome::{attach_to, fault_of, took_cell};
 
 use super::scripts::{Manner, launch};
 use crate::{

@@ -171,7 +171,7 @@ pub(super) fn exit_cell(job: &Job) -> Cell {
 }
 
 /// How long it took, or has taken so far.
-pub(super) fn took_cell(began: i64, ended: i64, now: i64) -> Cell {
+pub(crate) fn took_cell(began: i64, ended: i64, now: i64) -> Cell {
     let until = if ended > 0 { ended } else { now };
     match (began, u32::try_from((until - began).max(0) / 1000)) {
         (1.., Ok(ms)) => took(ms).into(),
@@ -181,7 +181,7 @@ pub(super) fn took_cell(began: i64, ended: i64, now: i64) -> Cell {
 
 /// What the outcome of a job is to the command that waited for it. A check that found something counts as failed:
 /// whoever asks in a script wants to know.
-pub(super) fn fault_of(script: &str, job: &Job) -> Option<Fault> {
+pub(crate) fn fault_of(script: &str, job: &Job) -> Option<Fault> {
     let (script, host) = (inline(script), inline(&job.host));
     let why = |usual: String| if job.reason.is_empty() { usual } else { inline(&job.reason).into_owned() };
     let status = match job.killed_by_signal {

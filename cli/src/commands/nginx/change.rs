@@ -9,9 +9,10 @@ use hms_proto::{
 };
 use serde::Serialize;
 
-use super::{diff, path::ConfigPath, pending, problem, target::Target};
+use super::{path::ConfigPath, pending, problem, target::Target};
 use crate::{
     connect::Pace,
+    dialog::diff,
     failure::{Failure, Result},
     output::{escape::inline, measure::took, table::Look},
 };

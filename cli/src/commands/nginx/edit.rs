@@ -7,14 +7,19 @@ use clap_complete::engine::ArgValueCompleter;
 use hms_proto::fault::{Fault, FaultKind};
 
 use super::{
-    ask::{at_terminal, choose},
     change::{self, Edit, How},
-    complete, diff,
-    editor::{self, Draft},
+    complete,
     path::ConfigPath,
     target::Target,
 };
-use crate::failure::{Failure, Result, render};
+use crate::{
+    dialog::{
+        ask::{at_terminal, choose},
+        diff,
+        editor::{self, Draft},
+    },
+    failure::{Failure, Result, render},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct EditFile {
@@ -54,7 +59,7 @@ impl EditFile {
 
     async fn rounds(&self, target: &Target<'_>, open: &AtomicBool) -> Result<()> {
         let mut base = self.base(target).await?;
-        let draft = Draft::create(target.session, self.path.name(), &base.content)?;
+        let draft = Draft::create(target.session, &format!("{}.nginx", self.path.name()), &base.content)?;
         loop {
             editor::edit(draft.file(), open).await?;
             let text = draft.text()?;

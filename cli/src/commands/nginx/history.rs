@@ -11,14 +11,14 @@ use hms_proto::{
 };
 
 use super::{
-    ask::choose,
     change::{self, Edit, How, carry_out},
-    complete, diff,
+    complete,
     path::ConfigPath,
     target::Target,
 };
 use crate::{
     connect::Pace,
+    dialog::{ask::choose, diff},
     failure::Result,
     output::{
         escape::{inline, visible},

@@ -3,14 +3,11 @@
 //! # Layout
 //! - `show`: how it is; `put`, `edit`: changes; `history`: versions and drift; `folder`: trees of files on this machine.
 //! - `change`: test, difference, apply and outcome of every change; `pending`: changes that wait to be confirmed.
-//! - `target`: which host is meant; `path`, `diff`, `problem`: names, differences and problems; `ask`, `editor`: the person.
+//! - `target`: which host is meant; `path`, `problem`: names and problems.
 
-mod ask;
 mod change;
 mod complete;
-mod diff;
 mod edit;
-mod editor;
 mod folder;
 mod history;
 mod path;

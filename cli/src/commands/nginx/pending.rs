@@ -7,12 +7,10 @@ use hms_proto::{
     host::v1::{ConfirmNginxRequest, NginxTree, PendingNginx, RevertNginxRequest},
 };
 
-use super::{
-    ask::{at_terminal, read_line},
-    target::Target,
-};
+use super::target::Target;
 use crate::{
     connect::Pace,
+    dialog::ask::{at_terminal, read_line},
     failure::Result,
     output::{
         escape::inline,

@@ -8,12 +8,16 @@ use hms_proto::{fault::Fault, host::v1::nginx_change::Action};
 
 use super::{
     change::{self, Edit, How, carry_out, sha256},
-    complete, diff, folder,
+    complete, folder,
     path::ConfigPath,
     problem,
-    target::{Target, read_local},
+    target::Target,
 };
-use crate::{failure::Result, output::confirm};
+use crate::{
+    dialog::{diff, file::read_text},
+    failure::Result,
+    output::confirm,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct PutFile {
@@ -32,7 +36,7 @@ pub(super) struct PutFile {
 
 impl PutFile {
     pub(super) async fn run(self, target: &Target<'_>) -> Result<()> {
-        let after = read_local(target.session, &self.file)?;
+        let after = read_text(target.session, &self.file)?;
         let live = target.editable(&self.path).await?.unwrap_or_default();
         if after == live.content && !live.sha256.is_empty() && self.expect.is_none() {
             target.session.out.note(&format!("{} is so already", self.path));
@@ -60,7 +64,7 @@ pub(super) struct NewSite {
 
 impl NewSite {
     pub(super) async fn run(self, target: &Target<'_>) -> Result<()> {
-        let text = read_local(target.session, &self.file)?;
+        let text = read_text(target.session, &self.file)?;
         let mut edits = vec![Edit::content(self.path.clone(), String::new(), String::new(), text)];
         if self.enable {
             edits.push(Edit {
@@ -89,7 +93,7 @@ impl ApplyFiles {
         let tree = target.tree().await?;
         let mut edits = Vec::new();
         for (path, file) in found.files {
-            let after = read_local(target.session, &file)?;
+            let after = read_text(target.session, &file)?;
             let live = match tree.files.iter().any(|f| f.path == path.as_str()) {
                 true => target.editable(&path).await?.unwrap_or_default(),
                 false => Default::default(),
@@ -128,7 +132,7 @@ pub(super) struct DiffFile {
 
 impl DiffFile {
     pub(super) async fn run(self, target: &Target<'_>) -> Result<()> {
-        let after = read_local(target.session, &self.file)?;
+        let after = read_text(target.session, &self.file)?;
         let live = target.editable(&self.path).await?.unwrap_or_default();
         let text = diff::unified(self.path.as_str(), &live.content, &after);
         if target.session.out.data(&serde_json::json!({ "path": self.path.as_str(), "diff": text }))? {
@@ -176,7 +180,7 @@ impl TestFiles {
 }
 
 async fn edit_of(target: &Target<'_>, path: ConfigPath, file: &Path) -> Result<Edit> {
-    let after = read_local(target.session, file)?;
+    let after = read_text(target.session, file)?;
     let live = target.editable(&path).await?.unwrap_or_default();
     Ok(Edit::content(path, live.sha256, live.content, after))
 }

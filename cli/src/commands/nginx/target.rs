@@ -1,7 +1,5 @@
 //! The nginx of one host: which host is meant, and the calls to it.
 
-use std::{fs, io, io::IsTerminal as _, io::Read as _, path::Path};
-
 use hms_proto::{
     controller::v1::nginx_history_service_client::NginxHistoryServiceClient,
     fault::{ConfigProblem, Fault, FaultKind},
@@ -21,9 +19,6 @@ use crate::{
     failure::{Failure, Result},
     session::Session,
 };
-
-/// The most that one file may hold, as in the contract.
-pub(super) const FILE_MAX: u64 = 1024 * 1024;
 
 /// The nginx of one host.
 pub(super) struct Target<'a> {
@@ -138,28 +133,4 @@ async fn only_host(session: &Session, link: &Connection) -> Result<HostName> {
             Err(Fault::invalid("which host?").hint(format!("add --host: {}", names.join(", "))).into())
         }
     }
-}
-
-/// Text for a configuration file, from a file of this machine or (`-`) from stdin.
-pub(super) fn read_local(session: &Session, file: &Path) -> Result<String> {
-    let (name, bytes) = if file == Path::new("-") {
-        if io::stdin().is_terminal() {
-            session.out.note("reading from the terminal; Ctrl-D ends the text");
-        }
-        ("stdin".to_owned(), read_bounded(io::stdin().lock()))
-    } else {
-        (file.display().to_string(), fs::File::open(file).and_then(read_bounded))
-    };
-    let bytes =
-        bytes.map_err(|e| Failure::local(format!("cannot read {name}: {}", crate::trouble::plain(&e))))?;
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(Fault::invalid(format!("{name} is larger than 1 MiB")).into());
-    }
-    String::from_utf8(bytes).map_err(|_| Fault::invalid(format!("{name} is not UTF-8 text")).into())
-}
-
-fn read_bounded(from: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -9,7 +9,7 @@ use hms_proto::{
 
 use super::{
     catalogue,
-    launch::{begun_as, let_go_early, maybe_begun, preview_text, surely},
+    launch::{begun_as, jobs_command, let_go_early, maybe_begun, preview_text, surely},
     run::RunScript,
 };
 use crate::{
@@ -49,11 +49,12 @@ pub(super) async fn run(session: &Session, link: &Connection, asked: RunScript) 
     };
     let mut interrupts = Interrupts::listen()?;
     let progress = session.out.progress(format!("starting {} on {}", request.script, inline(&host)));
+    let look = jobs_command(session, "show", &request.id);
     let begun =
         surely(async || link.answer(Pace::Act, link.host_jobs(None, Pace::Act).start(request.clone())).await);
     let job: Job = tokio::select! {
-        job = begun => job.map_err(|failure| maybe_begun(failure, session, &request.id))?,
-        () = interrupts.asked() => return Err(let_go_early(session, &request.id)),
+        job = begun => job.map_err(|failure| maybe_begun(failure, &look))?,
+        () = interrupts.asked() => return Err(let_go_early(session, &look)),
     };
     drop(progress);
     begun_as(session, link, Thing::Job(Box::new(job)), &asked.manner, interrupts).await

@@ -71,11 +71,12 @@ pub(crate) async fn launch(
     }
     let mut interrupts = Interrupts::listen()?;
     let progress = session.out.progress(format!("starting {}", inline(&request.script)));
+    let look = jobs_command(session, "show", &request.id);
     let begun =
         surely(async || link.answer(Pace::Act, link.jobs(None, Pace::Act).run(request.clone())).await);
     let run = tokio::select! {
-        run = begun => run.map_err(|failure| maybe_begun(failure, session, &request.id))?,
-        () = interrupts.asked() => return Err(let_go_early(session, &request.id)),
+        run = begun => run.map_err(|failure| maybe_begun(failure, &look))?,
+        () = interrupts.asked() => return Err(let_go_early(session, &look)),
     };
     drop(progress);
     begun_as(session, link, Thing::Run(Box::new(run)), &manner, interrupts).await
@@ -116,7 +117,7 @@ pub(crate) fn jobs_command(session: &Session, verb: &str, id: &str) -> String {
 const ATTEMPTS: u32 = 8;
 
 /// Asks again when the answer was lost: the request has an id, so that it is begun once.
-pub(super) async fn surely<T>(mut ask: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub(crate) async fn surely<T>(mut ask: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let mut lost = None;
     for attempt in 1.. {
         let failure = match ask().await {
@@ -150,10 +151,9 @@ fn worth_asking_again(kind: FaultKind, once_lost: bool) -> bool {
 }
 
 /// Says how to find out, where it is not known whether it began.
-pub(super) fn maybe_begun(failure: Failure, session: &Session, id: &str) -> Failure {
+pub(crate) fn maybe_begun(failure: Failure, look: &str) -> Failure {
     match failure {
         Failure::Fault(fault) if fault.kind() == FaultKind::Unknown => {
-            let look = jobs_command(session, "show", id);
             fault.hint(format!("it may have begun; see: {look}")).into()
         }
         other => other,
@@ -161,8 +161,8 @@ pub(super) fn maybe_begun(failure: Failure, session: &Session, id: &str) -> Fail
 }
 
 /// Ctrl-C before the answer.
-pub(super) fn let_go_early(session: &Session, id: &str) -> Failure {
-    session.out.say(&format!("detached; it may have begun: {}", jobs_command(session, "show", id)));
+pub(crate) fn let_go_early(session: &Session, look: &str) -> Failure {
+    session.out.say(&format!("detached; it may have begun: {look}"));
     Failure::Reported(DETACHED)
 }
 

@@ -13,7 +13,7 @@ use hms_proto::names::ScriptName;
 
 pub(crate) use aim::{Aim, Given, target_words};
 pub(crate) use catalogue::one;
-pub(crate) use launch::{Manner, jobs_command, launch};
+pub(crate) use launch::{Manner, jobs_command, launch, let_go_early, maybe_begun, surely};
 
 use crate::{complete, failure::Result, session::Session};
 

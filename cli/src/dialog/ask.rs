@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use crate::failure::Result;
 
 /// One line of stdin, trimmed and in lower case; empty at its end.
-pub(super) async fn read_line() -> Result<String> {
+pub(crate) async fn read_line() -> Result<String> {
     let read = tokio::task::spawn_blocking(|| -> io::Result<String> {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
@@ -15,13 +15,13 @@ pub(super) async fn read_line() -> Result<String> {
 }
 
 /// Whether somebody is there to be asked.
-pub(super) fn at_terminal() -> bool {
+pub(crate) fn at_terminal() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks until one of the words is given, each by its first letter; the last one is what no answer means. Where nobody
 /// can be asked, it is `nobody`.
-pub(super) async fn choose(
+pub(crate) async fn choose(
     question: &str,
     words: &[&'static str],
     nobody: &'static str,

@@ -10,7 +10,7 @@ use std::{
 
 use hms_proto::fault::{Fault, FaultKind};
 
-use super::target::read_local;
+use super::file::read_text;
 use crate::{
     failure::{Failure, Result},
     session::Session,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A text being edited, in a file that only its owner can read. Unless it is discarded, it stays, and is told of.
-pub(super) struct Draft<'a> {
+pub(crate) struct Draft<'a> {
     session: &'a Session,
     folder: PathBuf,
     file: PathBuf,
@@ -27,10 +27,10 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Puts a text into a folder of its own, so that what an editor leaves beside it is private, too.
-    pub(super) fn create(session: &'a Session, name: &str, text: &str) -> Result<Self> {
+    /// Puts a text into a file of this name in a folder of its own, so that what an editor leaves beside it is private, too.
+    pub(crate) fn create(session: &'a Session, name: &str, text: &str) -> Result<Self> {
         let folder = env::temp_dir().join(format!("hmsctl-{}", uuid::Uuid::new_v4()));
-        let file = folder.join(format!("{name}.nginx"));
+        let file = folder.join(name);
         let made = fs::DirBuilder::new().mode(0o700).create(&folder).and_then(|()| {
             let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
             to.write_all(text.as_bytes())
@@ -40,24 +40,24 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    pub(super) fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.file
     }
 
     /// The text as it was saved.
-    pub(super) fn text(&self) -> Result<String> {
-        read_local(self.session, &self.file)
+    pub(crate) fn text(&self) -> Result<String> {
+        read_text(self.session, &self.file)
     }
 
     /// Puts another text in its place, such as one with the changes of others in it.
-    pub(super) fn replace(&self, text: &str) -> Result<()> {
+    pub(crate) fn replace(&self, text: &str) -> Result<()> {
         // A copy of what was typed stays beside it.
         let copy = self.file.with_extension("yours");
         fs::copy(&self.file, copy).and_then(|_| fs::write(&self.file, text)).map_err(|e| self.failed(&e))
     }
 
     /// It has served its purpose.
-    pub(super) fn discard(self) {
+    pub(crate) fn discard(self) {
         drop(fs::remove_dir_all(&self.folder));
     }
 
@@ -77,7 +77,7 @@ impl Drop for Draft<'_> {
 }
 
 /// Opens a file in `$VISUAL`, else `$EDITOR`, else vi, and waits until it is closed. `open` is set meanwhile.
-pub(super) async fn edit(file: &Path, open: &AtomicBool) -> Result<()> {
+pub(crate) async fn edit(file: &Path, open: &AtomicBool) -> Result<()> {
     let set = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
     let command = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".into());
     let mut words = command.split_whitespace();

@@ -5,7 +5,7 @@ use diffy::DiffOptions;
 use crate::output::{escape::visible, table::Look};
 
 /// The unified diff between two versions of a file; nothing where they are the same.
-pub(super) fn unified(path: &str, old: &str, new: &str) -> String {
+pub(crate) fn unified(path: &str, old: &str, new: &str) -> String {
     if old == new {
         return String::new();
     }
@@ -18,7 +18,7 @@ pub(super) fn unified(path: &str, old: &str, new: &str) -> String {
 }
 
 /// A diff as a person reads it: what would act on the terminal is written out.
-pub(super) fn shown(diff: &str, colour: bool) -> String {
+pub(crate) fn shown(diff: &str, colour: bool) -> String {
     let mut in_head = true;
     diff.lines()
         .map(|line| {
@@ -36,7 +36,7 @@ pub(super) fn shown(diff: &str, colour: bool) -> String {
 }
 
 /// `+3 −1`: how many lines came and went.
-pub(super) fn size(diff: &str) -> String {
+pub(crate) fn size(diff: &str) -> String {
     let body = || diff.lines().skip_while(|line| !line.starts_with("@@"));
     let count = |sign: char| body().filter(|line| line.starts_with(sign)).count();
     format!("+{} −{}", count('+'), count('-'))
