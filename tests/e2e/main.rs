@@ -3,10 +3,20 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
 mod access;
+mod apps_deploy;
+mod apps_failures;
+mod apps_hostile;
+mod apps_kill;
+mod apps_remotes;
+mod apps_restart;
+mod apps_rollback;
+mod apps_secrets;
 mod browser;
+mod browser_apps;
 mod browser_configs;
 mod browser_scripts;
 mod faults;
+mod hmsctl_apps;
 mod hmsctl_jobs;
 mod hmsctl_nginx;
 mod input;

@@ -86,7 +86,7 @@ fn each_layer_keeps_to_its_folder() -> Result<()> {
         }
         // The editor is the person's own, started as that person on that person's machine.
         let starters =
-            ["agent/src/exec", "cli/src/commands/nginx/editor.rs", "tests", "web/build.rs", "proto/build.rs"];
+            ["agent/src/exec", "cli/src/dialog/editor.rs", "tests", "web/build.rs", "proto/build.rs"];
         only("Command::new(", &starters)?;
         if place.starts_with("agent") || place.starts_with("cli") || place.starts_with("proto") {
             only("axum::", &[])?;

@@ -2,8 +2,11 @@
 //!
 //! # Layout
 //! - [`testbed`]: the machine's side. Boots hosts from one base image and takes them down again.
-//! - [`rails`]: a real Rails app under puma and nginx on such a host.
+//! - [`rails`]: a real Rails app under puma and nginx on such a host, as somebody set it up by hand.
+//! - [`repository`]: git repositories with Rails apps, [`broken`]: commits that go wrong, and [`git_server`] that serves them.
 //! - [`world`]: controller, agents and apps installed as an administrator would.
+//! - [`yard`]: apps that HMS itself sets up and deploys.
+//! - [`kills`]: deployments that are killed, at one point after the other.
 //! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
 //! - [`paths`]: where things are kept between runs.
@@ -11,10 +14,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "the test bed's work is to start programs on the machine")]
 
+pub mod broken;
 pub mod browser;
 pub mod command;
+pub mod git_server;
+pub mod kills;
 pub mod paths;
 pub mod people;
 pub mod rails;
+pub mod repository;
 pub mod testbed;
 pub mod world;
+pub mod yard;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use hms_tests::paths;
 
 /// The programs that hosts and people run.
-pub(crate) const BINARIES: [&str; 3] = ["hms-agent", "hms-controller", "hmsctl"];
+pub(crate) const BINARIES: [&str; 4] = ["hms-agent", "hms-exec", "hms-controller", "hmsctl"];
 
 /// A cargo command in the repository, as every step of the build uses it.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {

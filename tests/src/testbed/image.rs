@@ -7,6 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -22,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "bundler",
     "certbot",
     "curl",
+    "fcgiwrap",
     "logrotate",
     "nginx-light",
     "openssh-server",
@@ -29,9 +31,13 @@ const PACKAGES: &[&str] = &[
     "postgresql",
     "procps",
     "puma",
+    "rake",
     "ruby-actionpack",
+    "ruby-activerecord",
+    "ruby-pg",
     "ruby-railties",
     "ruby-sd-notify",
+    "ruby-sprockets-rails",
     "sudo",
 ];
 
@@ -60,7 +66,7 @@ const STEPS: &[&[&str]] = &[
     &["pg_ctlcluster", "--skip-systemctl-redirect", "15", "main", "stop"],
     &["systemctl", "enable", "systemd-networkd.service"],
     // A host runs these only when its test asks for them.
-    &["systemctl", "disable", "postgresql.service", "ssh.service"],
+    &["systemctl", "disable", "postgresql.service", "ssh.service", "fcgiwrap.service", "fcgiwrap.socket"],
     &[
         "systemctl",
         "mask",
@@ -86,6 +92,9 @@ const STEPS: &[&[&str]] = &[
     ],
     &["apt-get", "clean"],
 ];
+
+/// An image this young is kept when another is made: a work tree beside this one may have made it.
+const KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// A base image that is ready for use.
 #[derive(Clone, Debug)]
@@ -232,14 +241,17 @@ fn id(codename: &str) -> String {
     format!("{codename}-{:016x}", hasher.finish())
 }
 
-/// Removes images of earlier recipes that no host runs from.
+/// Removes images of earlier recipes that are old and that no host runs from.
 fn remove_old_images(current: &Path) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     for entry in fs::read_dir(paths::cache())? {
         let folder = entry?.path();
         let is_image =
             folder.is_dir() && folder.file_name().is_some_and(|n| n.to_string_lossy().starts_with("base-"));
-        if is_image && folder != current && !mounts.contains(&format!("lowerdir={}", folder.display())) {
+        // From the future is young, too.
+        let is_old = |age: Result<Duration, _>| age.is_ok_and(|age| age > KEPT_FOR);
+        let in_use = mounts.contains(&format!("lowerdir={}", folder.display()));
+        if is_image && folder != current && !in_use && is_old(fs::metadata(&folder)?.modified()?.elapsed()) {
             remove_image(&folder)?;
         }
     }

@@ -282,8 +282,8 @@ async fn boot(bed: &Testbed, plan: &Plan) -> Result<Vec<Arc<Host>>> {
     let mut starts = Vec::new();
     for (index, (name, _)) in plan.hosts.iter().enumerate() {
         let programs: &[&str] = match index {
-            0 => &["hms-controller", "hms-agent", "hmsctl", "hms-dev"],
-            _ => &["hms-agent", "hmsctl", "hms-dev"],
+            0 => &["hms-controller", "hms-agent", "hms-exec", "hmsctl", "hms-dev"],
+            _ => &["hms-agent", "hms-exec", "hmsctl", "hms-dev"],
         };
         let mut binds: Vec<Bind> = programs
             .iter()

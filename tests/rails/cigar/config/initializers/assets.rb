@@ -1,0 +1,1 @@
+Rails.application.config.assets.version = "1"
