@@ -248,6 +248,12 @@ impl Address {
     }
 }
 
+/// A line of a corpus: the inside of a JSON string.
+#[cfg(test)]
+fn corpus_line(line: &str) -> String {
+    serde_json::from_str(&format!("\"{line}\"")).expect(line)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

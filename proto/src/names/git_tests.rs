@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::names::corpus_line as unescaped;
 
 #[test]
 fn ordinary_repositories_are_told_apart() {
@@ -138,11 +139,6 @@ fn a_commit_is_its_whole_id() {
     ] {
         assert!(CommitId::try_from(bad).is_err(), "{bad:?} was accepted");
     }
-}
-
-/// A line of a corpus: the inside of a JSON string.
-fn unescaped(line: &str) -> String {
-    serde_json::from_str(&format!("\"{line}\"")).expect(line)
 }
 
 /// Pieces of which hostile and ordinary texts are made.
