@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{ChangeAction, DatabaseAuth},
 };
-use sha2::{Digest as _, Sha256};
 
-use super::App;
+use super::{App, scram};
 use crate::systemd::{
     Session,
     work::{self, Work},
@@ -19,13 +16,11 @@ use crate::systemd::{
 
 const PSQL: &str = "/usr/bin/psql";
 const LIMIT: Duration = Duration::from_secs(60);
-/// As PostgreSQL itself (scram_iterations).
-const ITERATIONS: u32 = 4096;
 /// How the role of an app is marked as HMS's own.
 const MARK: &str = "HMS app ";
 
-/// What the host has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What the host has. It is never shown: a verifier is as good as a hash.
+#[derive(Clone, Default, PartialEq, Eq)]
 struct Found {
     /// The comment of the role. `None`: there is no such role.
     role: Option<String>,
@@ -65,7 +60,11 @@ pub(super) async fn outlook(session: &Session, app: &App) -> Result<Option<Outlo
 }
 
 /// Makes role and database where they are missing, and sets the role's password where it has another one. Says what it did.
-pub(super) async fn prepare(session: &Session, app: &App, password: Option<&str>) -> Result<Vec<String>, Fault> {
+pub(super) async fn prepare(
+    session: &Session,
+    app: &App,
+    password: Option<&str>,
+) -> Result<Vec<String>, Fault> {
     let spec = app.spec();
     if spec.database_name.is_empty() {
         return Ok(Vec::new());
@@ -73,7 +72,7 @@ pub(super) async fn prepare(session: &Session, app: &App, password: Option<&str>
     let found = find(session, app).await?;
     check(app, &found)?;
     let verifier = match (spec.database_auth(), password) {
-        (DatabaseAuth::Scram, Some(password)) => Some(new_verifier(password, &found.verifier)?),
+        (DatabaseAuth::Scram, Some(password)) => Some(scram::new_verifier(password, &found.verifier)?),
         (DatabaseAuth::Scram, None) => {
             return Err(Fault::invalid("the app has no secret DATABASE_PASSWORD, which its database needs")
                 .hint("Set it with the app's other secrets, or use `peer`, which needs none."));
@@ -112,10 +111,15 @@ fn check(app: &App, found: &Found) -> Result<(), Fault> {
     let conflict = |message: String, hint: String| Err(Fault::new(FaultKind::Conflict, message).hint(hint));
     let mark = format!("{MARK}{}", app.key());
     if found.is_superuser {
-        return conflict(format!("the role `{role}` is a superuser of PostgreSQL"), "Name another role for the app.".into());
+        return conflict(
+            format!("the role `{role}` is a superuser of PostgreSQL"),
+            "Name another role for the app.".into(),
+        );
     }
     if let Some(comment) = found.role.as_ref().filter(|comment| **comment != mark) {
-        let whose = comment.strip_prefix(MARK).map_or("was not made by HMS".to_owned(), |key| format!("is of the app {key}"));
+        let whose = comment
+            .strip_prefix(MARK)
+            .map_or("was not made by HMS".to_owned(), |key| format!("is of the app {key}"));
         return conflict(
             format!("the role `{role}` is there already, and {whose}"),
             format!("If it is meant for this app: COMMENT ON ROLE \"{role}\" IS '{mark}'."),
@@ -184,8 +188,11 @@ fn read(output: &str) -> Found {
 
 async fn psql(session: &Session, sql: &str) -> Result<String, Fault> {
     if std::fs::metadata(PSQL).is_err() {
-        return Err(Fault::new(FaultKind::Failed, "PostgreSQL is not installed on this host: there is no psql")
-            .hint("Install it, or leave the database out of the app's settings."));
+        return Err(Fault::new(
+            FaultKind::Failed,
+            "PostgreSQL is not installed on this host: there is no psql",
+        )
+        .hint("Install it, or leave the database out of the app's settings."));
     }
     let options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--field-separator=\u{1f}"];
     let rest = ["--set=ON_ERROR_STOP=1", "--dbname=postgres", "--file=-"];
@@ -203,7 +210,11 @@ async fn psql(session: &Session, sql: &str) -> Result<String, Fault> {
     if done.result == "done" {
         return Ok(done.output);
     }
-    let said = done.output.lines().find(|line| line.contains("rror:") || line.contains("ERROR:")).unwrap_or("it says not why");
+    let said = done
+        .output
+        .lines()
+        .find(|line| line.contains("rror:") || line.contains("ERROR:"))
+        .unwrap_or("it says not why");
     Err(Fault::new(FaultKind::Failed, format!("PostgreSQL does not do it: {}", said.trim()))
         .hint("Look at `systemctl status postgresql` and its log on the host."))
 }
@@ -218,50 +229,6 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The verifier for a password (RFC 5803), unless the role has one for it already.
-fn new_verifier(password: &str, known: &str) -> Result<Option<String>, Fault> {
-    // Others would have to be prepared as RFC 4013 says, on both sides alike.
-    if password.is_empty() || !password.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-        return Err(Fault::invalid("DATABASE_PASSWORD must be of printable ASCII characters")
-            .hint("`rotate` makes a good one."));
-    }
-    let salt_of = |known: &str| {
-        let (iterations, salt) = known.strip_prefix("SCRAM-SHA-256$")?.split_once('$')?.0.split_once(':')?;
-        Some((iterations.parse().ok().filter(|n| *n <= 1_000_000)?, STANDARD.decode(salt).ok()?))
-    };
-    if let Some((iterations, salt)) = salt_of(known)
-        && verifier(password, &salt, iterations) == known
-    {
-        return Ok(None);
-    }
-    Ok(Some(verifier(password, &rand::random::<[u8; 16]>(), ITERATIONS)))
-}
-
-fn verifier(password: &str, salt: &[u8], iterations: u32) -> String {
-    let salted = hi(password.as_bytes(), salt, iterations);
-    let stored = Sha256::digest(mac(&salted, &[b"Client Key"]));
-    let server = mac(&salted, &[b"Server Key"]);
-    let text = |bytes: &[u8]| STANDARD.encode(bytes);
-    format!("SCRAM-SHA-256${iterations}:{}${}:{}", text(salt), text(&stored), text(&server))
-}
-
-/// `Hi()` of RFC 5802: PBKDF2 with HMAC, for one block.
-fn hi(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut last = mac(password, &[salt, &1_u32.to_be_bytes()]);
-    let mut all = last;
-    for _ in 1..iterations {
-        last = mac(password, &[&last]);
-        all.iter_mut().zip(last).for_each(|(a, b)| *a ^= b);
-    }
-    all
-}
-
-fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
-}
-
 #[cfg(test)]
 mod tests {
     use hms_proto::host::v1::AppSpec;
@@ -269,32 +236,10 @@ mod tests {
     use super::{super::layout::tests::app, *};
 
     fn spec(auth: DatabaseAuth) -> AppSpec {
-        let mut spec = AppSpec { database_name: "cigar".into(), database_user: "web".into(), ..AppSpec::default() };
+        let mut spec =
+            AppSpec { database_name: "cigar".into(), database_user: "web".into(), ..AppSpec::default() };
         spec.set_database_auth(auth);
         spec
-    }
-
-    /// The example of RFC 7677.
-    #[test]
-    fn a_verifier_is_what_the_standard_says() {
-        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
-        let verifier = verifier("pencil", &salt, 4096);
-        let server = verifier.rsplit_once(':').unwrap().1;
-        let message = b"n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-        let signature = mac(&STANDARD.decode(server).unwrap(), &[message]);
-        assert_eq!(STANDARD.encode(signature), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
-        assert!(verifier.starts_with("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"));
-    }
-
-    #[test]
-    fn a_password_is_set_when_it_is_another_one() {
-        let known = new_verifier("pencil", "").unwrap().unwrap();
-        assert_eq!(new_verifier("pencil", &known).unwrap(), None);
-        assert!(new_verifier("Pencil", &known).unwrap().is_some());
-        assert_ne!(new_verifier("pencil", "md5x").unwrap().unwrap(), known, "the salt is the same");
-        for bad in ["", "ä", "a\n", "\u{7f}"] {
-            assert!(new_verifier(bad, "").is_err(), "{bad:?}");
-        }
     }
 
     #[test]
@@ -310,7 +255,7 @@ mod tests {
             Found { owner: Some("hms".into()), ..own.clone() },
             Found { owner: Some("postgres".into()), ..Found::default() },
         ] {
-            assert_eq!(check(&app, &bad).unwrap_err().kind(), FaultKind::Conflict, "{bad:?}");
+            assert_eq!(check(&app, &bad).unwrap_err().kind(), FaultKind::Conflict, "{:?}", bad.role);
         }
     }
 
@@ -318,15 +263,19 @@ mod tests {
     fn what_psql_says_is_read() {
         let found = read("role\u{1f}HMS app cigar\u{1f}f\u{1f}SCRAM-SHA-256$x\ndatabase\u{1f}web\n");
         assert_eq!(found.role.as_deref(), Some("HMS app cigar"));
-        assert!(!found.is_superuser && found.verifier == "SCRAM-SHA-256$x" && found.owner.as_deref() == Some("web"));
-        assert_eq!(read(""), Found::default());
+        assert!(
+            !found.is_superuser
+                && found.verifier == "SCRAM-SHA-256$x"
+                && found.owner.as_deref() == Some("web")
+        );
+        assert!(read("") == Found::default());
     }
 
     /// Security case 84.
     #[test]
     fn no_password_is_in_what_psql_reads() {
         let app = app(spec(DatabaseAuth::Scram));
-        let verifier = new_verifier("c4nary-pencil", "").unwrap();
+        let verifier = scram::new_verifier("c4nary-pencil", "").unwrap();
         let sql = format!("{:?}", statements(&app, &Found::default(), verifier.as_deref()));
         assert!(sql.contains("SCRAM-SHA-256$") && !sql.contains("c4nary"));
     }

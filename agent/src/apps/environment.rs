@@ -44,7 +44,9 @@ fn of_folder(app: &App, folder: &Path) -> Vec<Variable> {
         text("BUNDLE_GEMFILE", folder.join("Gemfile").display().to_string()),
     ];
     variables.extend(match spec.gems() {
-        Gems::System => vec![text("BUNDLE_PATH__SYSTEM", "true".into()), text("BUNDLE_FROZEN", "true".into())],
+        Gems::System => {
+            vec![text("BUNDLE_PATH__SYSTEM", "true".into()), text("BUNDLE_FROZEN", "true".into())]
+        }
         _ => vec![
             text("BUNDLE_DEPLOYMENT", "true".into()),
             text("BUNDLE_PATH", shared.join("bundle").display().to_string()),
@@ -78,8 +80,11 @@ mod tests {
     fn what_somebody_set_takes_the_place_of_the_usual() {
         let mut spec = AppSpec { database_name: "cigar".into(), ..AppSpec::default() };
         let value = |spec: &AppSpec, name: &str| {
-            let found: Vec<String> =
-                of_service(&app(spec.clone())).into_iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
+            let found: Vec<String> = of_service(&app(spec.clone()))
+                .into_iter()
+                .filter(|(n, _)| n == name)
+                .map(|(_, v)| v)
+                .collect();
             assert!(found.len() <= 1, "{name} is there twice");
             found.first().cloned()
         };

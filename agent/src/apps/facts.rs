@@ -66,14 +66,18 @@ fn web_user(config: &str, users: &str) -> Option<String> {
     if config.is_empty() {
         return None;
     }
-    let said = parse(config).directives.into_iter().find(|d| d.name.value == "user").map(|d| d.arg(0).to_owned());
+    let said =
+        parse(config).directives.into_iter().find(|d| d.name.value == "user").map(|d| d.arg(0).to_owned());
     let usual = WEB_USERS.iter().map(|user| (*user).to_owned());
     said.into_iter().chain(usual).find(|user| is_there(user))
 }
 
 fn group_of(user: &str, users: &str, groups: &str) -> Option<String> {
     let gid = line_of(users, user)?.get(3).copied()?;
-    let group = groups.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|line| line.get(2) == Some(&gid))?;
+    let group = groups
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|line| line.get(2) == Some(&gid))?;
     group.first().map(|name| (*name).to_owned())
 }
 

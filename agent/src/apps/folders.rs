@@ -2,8 +2,7 @@
 //! something else in their place.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -107,7 +106,10 @@ fn ensure(wanted: &Wanted, owner: Owner) -> io::Result<bool> {
     if made {
         rustix::fs::fchown(&folder, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
     } else if stat.st_uid != owner.uid {
-        return Err(io::Error::other(format!("it is there, and belongs to user id {}, not {}", stat.st_uid, owner.uid)));
+        return Err(io::Error::other(format!(
+            "it is there, and belongs to user id {}, not {}",
+            stat.st_uid, owner.uid
+        )));
     } else if stat.st_gid != owner.gid {
         rustix::fs::fchown(&folder, None, Some(Gid::from_raw(owner.gid)))?;
     }
@@ -143,7 +145,9 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
     let mut folder = rustix::fs::openat(CWD, "/", flags, Mode::empty())?;
     let mut at = PathBuf::from("/");
     for part in path.strip_prefix("/").map_err(io::Error::other)?.components() {
-        let std::path::Component::Normal(name) = part else { return Err(io::Error::other("it leads elsewhere")) };
+        let std::path::Component::Normal(name) = part else {
+            return Err(io::Error::other("it leads elsewhere"));
+        };
         let next = match open_in(&folder, name.as_ref()) {
             Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
                 rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))?;
@@ -164,10 +168,16 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
 fn is_roots(folder: &OwnedFd) -> io::Result<()> {
     let stat = rustix::fs::fstat(folder)?;
     if stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other(format!("belongs to user id {}, who could put something else in its place", stat.st_uid)));
+        return Err(io::Error::other(format!(
+            "belongs to user id {}, who could put something else in its place",
+            stat.st_uid
+        )));
     }
     if stat.st_mode & 0o022 != 0 && stat.st_mode & 0o1000 == 0 {
-        return Err(io::Error::other(format!("can be written to by others than root (mode {:o})", stat.st_mode & 0o7777)));
+        return Err(io::Error::other(format!(
+            "can be written to by others than root (mode {:o})",
+            stat.st_mode & 0o7777
+        )));
     }
     Ok(())
 }

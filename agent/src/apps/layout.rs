@@ -57,7 +57,13 @@ impl App {
         let mut keys: Vec<AppKey> =
             names.iter().filter_map(|name| AppKey::try_from(name.to_string_lossy().as_ref()).ok()).collect();
         keys.sort();
-        Ok(keys.iter().map(|key| Self::load(key, state)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        Ok(keys
+            .iter()
+            .map(|key| Self::load(key, state))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// Writes its specification down, as the one that is applied.
@@ -207,7 +213,9 @@ impl App {
         paths.sort_unstable();
         paths.dedup();
         let all = paths.clone();
-        paths.retain(|path| !all.iter().any(|other| path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))));
+        paths.retain(|path| {
+            !all.iter().any(|other| path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/')))
+        });
         paths.into_iter().filter_map(|path| RelPath::try_from(path).ok()).collect()
     }
 }
@@ -238,8 +246,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_shared_is_never_below_something_else_that_is() {
-        let shared_paths =
-            ["tmp/pids", "storage", "public/uploads", "log"].map(str::to_owned).to_vec();
+        let shared_paths = ["tmp/pids", "storage", "public/uploads", "log"].map(str::to_owned).to_vec();
         let paths = app(AppSpec { shared_paths, ..AppSpec::default() }).shared_paths();
         let paths: Vec<&str> = paths.iter().map(RelPath::as_str).collect();
         assert_eq!(paths, ["log", "public/uploads", "storage", "tmp"]);

@@ -5,7 +5,7 @@
 //! - `emit`: the files as text. Each is read back and compared with what it was to say.
 //! - `environment`: the variables of the app and of its steps. `secrets`: those that are secret, sealed; how the app gets them.
 //! - `installed`: what HMS wrote, for seeing what others changed. `plan`: what would change.
-//! - `provision`: brings all of it to the host, with `folders` and `database`.
+//! - `provision`: brings all of it to the host, with `folders`, `database` and `scram`.
 
 mod database;
 pub(crate) mod emit;
@@ -16,6 +16,7 @@ pub(crate) mod installed;
 mod layout;
 pub(crate) mod plan;
 pub(crate) mod provision;
+mod scram;
 pub(crate) mod secrets;
 
 pub(crate) use emit::{Files, Item, files};

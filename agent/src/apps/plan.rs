@@ -20,7 +20,8 @@ use crate::systemd::Session;
 /// What others changed in the files that HMS wrote, and in none that it did not.
 pub(crate) fn drift(app: &App) -> Result<Vec<AppChange>, Fault> {
     let (installed, there) = (installed::read(app)?, provision::on_host(app)?);
-    let changes = Item::ALL.into_iter().map(|item| change(app, item, &installed, &there, installed.files.get(item)));
+    let changes =
+        Item::ALL.into_iter().map(|item| change(app, item, &installed, &there, installed.files.get(item)));
     Ok(changes.filter(|change| !change.drift.is_empty()).collect())
 }
 
@@ -101,7 +102,8 @@ fn diff(path: &Path, from: Option<&str>, to: Option<&str>) -> String {
     if from == to {
         return String::new();
     }
-    let name = |side: Option<&str>| side.map_or("/dev/null".to_owned(), |_| path.to_string_lossy().into_owned());
+    let name =
+        |side: Option<&str>| side.map_or("/dev/null".to_owned(), |_| path.to_string_lossy().into_owned());
     let mut options = diffy::DiffOptions::new();
     options.set_original_filename(name(from)).set_modified_filename(name(to));
     options.create_patch(from.unwrap_or_default(), to.unwrap_or_default()).to_string()
@@ -109,7 +111,12 @@ fn diff(path: &Path, from: Option<&str>, to: Option<&str>) -> String {
 
 fn user(app: &App) -> AppChange {
     let action = if Owner::of(app).is_some() { ChangeAction::None } else { ChangeAction::Create };
-    AppChange { item: "user".into(), subject: app.user().into(), action: action.into(), ..AppChange::default() }
+    AppChange {
+        item: "user".into(),
+        subject: app.user().into(),
+        action: action.into(),
+        ..AppChange::default()
+    }
 }
 
 fn folder_changes(app: &App) -> Vec<AppChange> {
@@ -143,16 +150,25 @@ fn secrets(installed: &Installed, version: u32, names: &[String]) -> Option<AppC
         (_, 0) => ChangeAction::Remove,
         _ => ChangeAction::Update,
     };
-    let mut marks: Vec<String> = names.iter().filter(|name| !known.contains(name)).map(|name| format!("+{name}")).collect();
+    let mut marks: Vec<String> =
+        names.iter().filter(|name| !known.contains(name)).map(|name| format!("+{name}")).collect();
     marks.extend(known.iter().filter(|name| !names.contains(name)).map(|name| format!("-{name}")));
     let detail = match action {
         ChangeAction::None => format!("version {version}"),
         ChangeAction::Create => format!("version {version}: {}", marks.join(" ")),
         ChangeAction::Remove => format!("version {} is taken away", installed.secrets_version),
-        _ if marks.is_empty() => format!("version {} to version {version}: other values", installed.secrets_version),
+        _ if marks.is_empty() => {
+            format!("version {} to version {version}: other values", installed.secrets_version)
+        }
         _ => format!("version {} to version {version}: {}", installed.secrets_version, marks.join(" ")),
     };
-    Some(AppChange { item: "secrets".into(), subject: "secrets".into(), action: action.into(), detail, ..AppChange::default() })
+    Some(AppChange {
+        item: "secrets".into(),
+        subject: "secrets".into(),
+        action: action.into(),
+        detail,
+        ..AppChange::default()
+    })
 }
 
 #[cfg(test)]
@@ -178,7 +194,10 @@ mod tests {
         let mut spec = AppSpec::default();
         spec.overrides.insert("puma".into(), "b\n".into());
         let change = change(&app(spec), Item::Puma, &installed, &host, Some("b\n"));
-        assert_eq!((change.action(), change.drift.as_str(), change.there.as_str()), (ChangeAction::None, "", ""));
+        assert_eq!(
+            (change.action(), change.drift.as_str(), change.there.as_str()),
+            (ChangeAction::None, "", "")
+        );
     }
 
     #[test]

@@ -73,7 +73,11 @@ fn has_room_of_its_own(app: &App) -> Result<(), Fault> {
     match App::all(state)?.iter().find(|other| other.key() != app.key() && touches(other)) {
         Some(other) => Err(Fault::new(
             FaultKind::Conflict,
-            format!("`{}` is within the folder of the app {}, or around it", app.root().display(), other.key()),
+            format!(
+                "`{}` is within the folder of the app {}, or around it",
+                app.root().display(),
+                other.key()
+            ),
         )
         .hint("Give each app a root of its own.")),
         None => Ok(()),
@@ -256,7 +260,8 @@ pub(super) fn place(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let temporary = format!(".hms-{:016x}", rand::random::<u64>());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let written = (|| -> io::Result<()> {
-        let mut file = File::from(rustix::fs::openat(&folder, &temporary, flags, Mode::from_raw_mode(0o600))?);
+        let mut file =
+            File::from(rustix::fs::openat(&folder, &temporary, flags, Mode::from_raw_mode(0o600))?);
         file.write_all(text.as_bytes())?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         file.sync_all()?;
@@ -322,7 +327,14 @@ mod tests {
 
     #[test]
     fn files_tell_which_secrets_they_deliver() {
-        let facts = Facts { web_user: None, web_group: None, ipv6: false, http2_directive: false, logrotate: true, notify: true };
+        let facts = Facts {
+            web_user: None,
+            web_group: None,
+            ipv6: false,
+            http2_directive: false,
+            logrotate: true,
+            notify: true,
+        };
         let mut spec = AppSpec::default();
         for delivery in [SecretDelivery::Credential, SecretDelivery::Environment] {
             spec.set_secret_delivery(delivery);

@@ -3,6 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{DatabaseAuth, Secret},
@@ -68,7 +69,8 @@ fn add(bytes: &mut Vec<u8>, name: &str, value: &str) {
 /// Where the database is, with its password in it; unless somebody said it already.
 fn database_url(app: &App, secrets: &[Secret]) -> Option<String> {
     let spec = app.spec();
-    let is_said = spec.environment.contains_key(DATABASE_URL) || secrets.iter().any(|s| s.name == DATABASE_URL);
+    let is_said =
+        spec.environment.contains_key(DATABASE_URL) || secrets.iter().any(|s| s.name == DATABASE_URL);
     if is_said || spec.database_name.is_empty() || spec.database_auth() != DatabaseAuth::Scram {
         return None;
     }
@@ -89,10 +91,12 @@ pub(crate) fn database_password(variables: &[(String, String)]) -> Option<&str> 
 
 /// The variables of a text that [`environment`] made. What is not UTF-8 was not made by it, and is refused.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|_| crate::internal("the secrets of an app are not text"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| crate::internal("the secrets of an app are not text"))?;
     text.split_terminator('\0')
         .map(|variable| {
-            let (name, value) = variable.split_once('=').ok_or_else(|| crate::internal("a secret has no name"))?;
+            let (name, value) =
+                variable.split_once('=').ok_or_else(|| crate::internal("a secret has no name"))?;
             Ok((name.to_owned(), value.to_owned()))
         })
         .collect()
@@ -100,7 +104,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
 
 /// Seals bytes so that only this host can open them, under this name. They go through memory only.
 pub(crate) async fn seal(session: &Session, name: &str, plain: &[u8]) -> Result<Vec<u8>, Fault> {
-    let command = ["/usr/bin/systemd-creds", "encrypt", "--with-key=host", &format!("--name={name}"), "-", "-"];
+    let command =
+        ["/usr/bin/systemd-creds", "encrypt", "--with-key=host", &format!("--name={name}"), "-", "-"];
     let work = Work {
         unit: format!("hms-seal-{}.service", uuid::Uuid::new_v4().simple()),
         description: "HMS seals secrets".to_owned(),
@@ -113,14 +118,16 @@ pub(crate) async fn seal(session: &Session, name: &str, plain: &[u8]) -> Result<
         ..Work::default()
     };
     let done = work::run(session, &work).await?;
-    let sealed: Vec<u8> = done.output.lines().filter(|line| is_base64(line)).collect::<Vec<_>>().join("\n").into_bytes();
-    // base64 of more than it was: nothing is lost in between.
-    if done.result != "done" || sealed.len() <= plain.len() {
-        let said = done.output.lines().find(|line| !is_base64(line)).unwrap_or("it says not why");
-        return Err(Fault::new(FaultKind::Failed, format!("secrets cannot be sealed on this host: {said}"))
-            .hint("`systemd-creds setup` on the host makes its key; it needs systemd 250 or newer."));
+    // What it complains about stands between.
+    let (sealed, said): (Vec<&str>, Vec<&str>) = done.output.lines().partition(|line| is_base64(line));
+    let length = STANDARD.decode(sealed.concat()).map_or(0, |bytes| bytes.len());
+    // What is sealed is longer than what it was: nothing is lost in between.
+    if done.result == "done" && length > plain.len() {
+        return Ok((sealed.join("\n") + "\n").into_bytes());
     }
-    Ok([sealed, b"\n".to_vec()].concat())
+    let why = said.first().unwrap_or(&"it says not why");
+    Err(Fault::new(FaultKind::Failed, format!("secrets cannot be sealed on this host: {why}"))
+        .hint("`systemd-creds setup` on the host makes its key; it needs systemd 250 or newer."))
 }
 
 fn is_base64(line: &str) -> bool {
@@ -176,7 +183,8 @@ mod tests {
 
     #[test]
     fn the_password_of_a_database_comes_with_its_address() {
-        let mut spec = AppSpec { database_name: "cigar".into(), database_user: "web".into(), ..AppSpec::default() };
+        let mut spec =
+            AppSpec { database_name: "cigar".into(), database_user: "web".into(), ..AppSpec::default() };
         spec.set_database_auth(DatabaseAuth::Scram);
         let given = [secret("DATABASE_PASSWORD", "p@ss/w:%")];
         let own = read(&environment(&app(spec.clone()), &given).unwrap()).unwrap();

@@ -4,7 +4,7 @@ use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, time::Duration};
 
 use hms_proto::{
     fault::{Fault, FaultKind},
-    host::v1::{DatabaseAuth, Gems, Release},
+    host::v1::{DatabaseAuth, Gems, JobKind, Release, RestartKind},
     names::{BranchName, CommitId, GitUrl, ReleaseId, Transport},
     script::sha256,
 };
@@ -17,6 +17,7 @@ use super::{
     output::Output,
     releases::{self, Record},
     request::{GIT_KEY, GIT_TOKEN},
+    restart,
     sandbox::{self, Confined, Quota},
     steps::{Done, skipped, well},
     work::{Work, read_in},
@@ -178,7 +179,7 @@ impl Work {
     /// Brings the gems.
     pub(super) async fn bundle(&mut self) -> Result<Done, Fault> {
         let local = self.app.spec().gems() == Gems::System;
-        let command = self.bundler(if local { &["check"] } else { &["install", "--jobs", "2", "--retry", "2"] });
+        let command = self.bundler(if local { &["install", "--local"] } else { &["install", "--jobs", "2", "--retry", "2"] });
         let unit = Confined { network: !local, limit: BUNDLE, ..self.app_unit("bundle", command, false)? };
         let ran = sandbox::run_well(&self.session, &unit, &self.output, "`bundle`").await;
         ran.map_err(|fault| self.with_last_words(fault))?;
@@ -236,11 +237,14 @@ impl Work {
 
     /// Boots the new release beside the live one, with all that it will have; visitors see nothing of it.
     pub(super) async fn trial(&mut self) -> Result<Done, Fault> {
-        if self.live.is_none() {
+        if self.live.is_none() || self.target.is_none() {
             return skipped("nothing is live that a release which does not boot could harm");
         }
-        if self.target.is_none() {
-            return skipped("no release is live");
+        if self.request.kind() != JobKind::Deploy {
+            let need = self.need(&self.wanted_files()?).await?;
+            if restart::choose(self.request.asked.restart(), &need)?.kind == RestartKind::None {
+                return skipped("nothing that runs would change");
+            }
         }
         let runtime = format!("hms-trial-{}", self.app.key());
         let socket = PathBuf::from(format!("/run/{runtime}/puma.sock"));

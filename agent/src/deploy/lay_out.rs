@@ -19,6 +19,8 @@ use rustix::{
 
 /// Where the commit is noted, as Capistrano does.
 const REVISION: &str = "REVISION";
+/// The folder with settings of Bundler.
+const BUNDLER: &str = ".bundle";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Lays out the release in this folder.
@@ -27,23 +29,13 @@ pub(crate) fn lay_out(release: &Path, shared: &Path, commit: &str, paths: &[Stri
         Fault::new(FaultKind::Failed, format!("`{path}` cannot be made in the release: {error}"))
     };
     let root = rustix::fs::openat(CWD, release, FOLDER, Mode::empty()).map_err(|e| failed(".", e.into()))?;
-    let mut paths = paths.to_vec();
-    paths.sort();
-    paths.dedup();
-    for path in outermost(&paths) {
+    for path in paths {
         let path = RelPath::try_from(path.as_str())?;
         link(&root, path.as_str(), &shared.join(path.as_str())).map_err(|e| failed(path.as_str(), e))?;
     }
-    for folder in ["tmp", "log"] {
-        make(&root, folder).map_err(|e| failed(folder, e))?;
-    }
+    // It would count for more than what HMS tells Bundler.
+    clear(&root, BUNDLER).map_err(|e| failed(BUNDLER, e))?;
     note(&root, commit).map_err(|e| failed(REVISION, e))
-}
-
-/// Those that are not inside of another one. In order of name.
-fn outermost(paths: &[String]) -> Vec<&String> {
-    let inside = |path: &str, other: &String| path.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/'));
-    paths.iter().filter(|path| !paths.iter().any(|other| inside(path, other))).collect()
 }
 
 fn link(root: &OwnedFd, path: &str, target: &Path) -> io::Result<()> {
@@ -103,14 +95,15 @@ mod tests {
     fn what_is_kept_between_releases_is_linked_into_each() {
         let (release, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir_all(release.path().join("public/uploads/old")).unwrap();
-        let lay = || lay_out(release.path(), shared.path(), "c0ffee", &paths(&["tmp/pids", "log", "public/uploads", "log"]));
+        let lay = || lay_out(release.path(), shared.path(), "c0ffee", &paths(&["tmp", "log", "public/uploads"]));
+        fs::create_dir(release.path().join(".bundle")).unwrap();
         lay().unwrap();
         lay().unwrap();
-        for path in ["log", "tmp/pids", "public/uploads"] {
+        assert!(!release.path().join(".bundle").exists());
+        for path in ["log", "tmp", "public/uploads"] {
             assert_eq!(fs::read_link(release.path().join(path)).unwrap(), shared.path().join(path));
         }
         assert_eq!(fs::read_to_string(release.path().join("REVISION")).unwrap(), "c0ffee\n");
-        assert_eq!(outermost(&paths(&["tmp", "tmp/pids", "tmpx"])), ["tmp", "tmpx"]);
     }
 
     /// Security case 69.

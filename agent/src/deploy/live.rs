@@ -45,12 +45,13 @@ impl Work {
         let files = self.wanted_files()?;
         let choice = restart::choose(self.request.asked.restart(), &self.need(&files).await?)?;
         let id = self.target()?.id()?;
+        let version = self.secrets_version();
         // As it is in the record: it is what a rollback comes back to.
         if let Some(target) = &mut self.target {
             target.files = files.clone();
             target.spec = self.app.spec().clone();
+            target.release.secrets_version = version;
         }
-        let target = self.target()?.clone();
         let before = Before::of(&self.session, &self.app, self.store.state()).await?;
         self.note(&Line::Switching(Box::new(before)))?;
         fail::point("switch-noted");
@@ -61,7 +62,6 @@ impl Work {
         releases::set_live(&self.app, Some(&id))?;
         fail::point("switch-linked");
         installed::change(&self.app, |installed| installed.release = id.to_string())?;
-        self.target = Some(target);
         let said = format!("release {id}{}", if changed { ", with new files" } else { "" });
         let plan = format!("; restart: {} ({})", word(choice.kind), choice.reason);
         self.choice = Some(choice);

@@ -15,6 +15,8 @@ const MOST: u64 = 16 * 1024 * 1024;
 /// Lines that are kept for saying why something failed, and bytes of each.
 const LAST_LINES: usize = 12;
 const LAST_BYTES: usize = 300;
+/// Of a backtrace, its first lines say where; the rest would push out what came before it.
+const TRACE_LINES: usize = 3;
 
 /// Where output goes. Clones share it.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ struct Inner {
     most: u64,
     kept: Option<Vec<u8>>,
     last: VecDeque<String>,
+    /// Lines of a backtrace since the last that is none.
+    traced: usize,
     line: Vec<u8>,
 }
 
@@ -44,7 +48,8 @@ impl Output {
     }
 
     fn new(file: Option<File>, written: u64, most: u64, kept: Option<Vec<u8>>) -> Self {
-        Self(Arc::new(Mutex::new(Inner { file, written, most, kept, last: VecDeque::new(), line: Vec::new() })))
+        let (last, line) = (VecDeque::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Inner { file, written, most, kept, last, traced: 0, line })))
     }
 
     /// Takes what was printed.
@@ -122,11 +127,21 @@ impl Inner {
         if line.trim().is_empty() {
             return;
         }
+        self.traced = if is_trace(&line) { self.traced + 1 } else { 0 };
+        if self.traced > TRACE_LINES {
+            return;
+        }
         if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
         self.last.push_back(line);
     }
+}
+
+/// Where Ruby was when it failed: "from /a/b.rb:7:in `c'".
+fn is_trace(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("from ") || (line.starts_with('/') && line.contains(":in `"))
 }
 
 #[cfg(test)]
@@ -144,6 +159,18 @@ mod tests {
         assert_eq!((last.len(), last[0].as_str(), last[11].len()), (12, "line 19", LAST_BYTES));
         output.forget();
         assert!(output.last_words().is_empty());
+    }
+
+    #[test]
+    fn a_backtrace_does_not_push_out_what_it_is_about() {
+        let output = Output::kept(10_000);
+        output.take(b"oh no (RuntimeError)\n");
+        for n in 0..50 {
+            output.take(format!("\tfrom /srv/a/b.rb:{n}:in `c'\n").as_bytes());
+        }
+        output.take(b"it ends\n");
+        let last = output.last_words();
+        assert_eq!((last.len(), last[0].as_str(), last[4].as_str()), (5, "oh no (RuntimeError)", "it ends"));
     }
 
     #[test]

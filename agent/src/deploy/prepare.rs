@@ -27,6 +27,7 @@ impl Work {
     pub(super) async fn prepare(&mut self) -> Result<Done, Fault> {
         self.has_programs()?;
         self.has_room()?;
+        self.stays_in_its_folder()?;
         self.site_can_change()?;
         self.is_as_hms_left_it()?;
         if self.request.kind() == JobKind::Apply && self.live.is_some() {
@@ -50,6 +51,10 @@ impl Work {
         if !self.app.release(&id).is_dir() {
             let message = format!("the folder of the release {id} is not there any longer");
             return Err(Fault::new(FaultKind::Failed, message).hint("Deploy its commit again."));
+        }
+        if target.files.get(Item::Service).is_none() {
+            return Err(Fault::new(FaultKind::Failed, format!("the release {id} was never live"))
+                .hint("`hmsctl apps releases` shows which ones were live and well."));
         }
         let version = target.release.secrets_version;
         if version > 0 && !self.app.sealed(version).is_file() {
@@ -98,6 +103,18 @@ impl Work {
         let (free, needed) = (free / 1024 / 1024, needed / 1024 / 1024);
         let message = format!("only {free} MiB are free at {}; a release needs {needed} MiB", place.display());
         Err(Fault::new(FaultKind::Failed, message).hint("Free space, or keep fewer releases."))
+    }
+
+    /// What is in the old folder would be nobody's.
+    fn stays_in_its_folder(&self) -> Result<(), Fault> {
+        match App::load(self.app.key(), self.store.state())?.map(|applied| applied.root()) {
+            Some(root) if root != self.app.root() && root.join("releases").is_dir() => {
+                let message = format!("the app is in `{}`, and cannot move to `{}`", root.display(), self.app.root().display());
+                Err(Fault::new(FaultKind::Failed, message)
+                    .hint("Leave its root as it is; or remove the app from its host first."))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn site_can_change(&self) -> Result<(), Fault> {

@@ -152,9 +152,7 @@ impl Opened {
         let restart = Restart { bus: &self.bus, session: &self.session, app: &app };
         let live = ReleaseId::try_from(before.release.as_str()).ok();
         if !before.had_service() {
-            if before.installed.files == Default::default() || restarted {
-                restart.stop().await?;
-            }
+            restart.stop().await?;
             provision::remove_units(&self.session, &app).await?;
             fail::point("undo-files");
             releases::set_live(&app, live.as_ref())?;

@@ -269,6 +269,8 @@ impl Restart<'_> {
             if unit(self.session, &name).await?.active_state != "inactive" {
                 self.act(Verb::Stop, &name).await?;
             }
+            // One that failed would stay in systemd's list of those.
+            drop(self.session.manager.reset_failed_unit(name).await);
         }
         Ok(())
     }

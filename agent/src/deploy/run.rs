@@ -75,7 +75,7 @@ async fn work(id: &str, state: &Path) -> Result<(), Fault> {
             Ok(())
         }
         // Whoever stopped it is told of by `end`.
-        Err(fault) if stop.is_cancelled() => Err(fault),
+        Err(fault) if stop.is_cancelled() || work.is_canceled() => Err(fault),
         Err(fault) => {
             let fault = match fault.hint.is_empty() {
                 true => fault,

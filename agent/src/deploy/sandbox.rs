@@ -145,6 +145,10 @@ pub(crate) async fn run_well(
     if ended.result == "success" {
         return Ok(());
     }
+    if ended.result == "canceled" {
+        // Whoever stops the job stops this first. The job is told in a moment.
+        tokio::time::sleep(REST).await;
+    }
     Err(Fault::new(FaultKind::Failed, format!("{what} {}", ended.words(confined.limit))))
 }
 

@@ -185,6 +185,11 @@ impl Work {
         }
     }
 
+    /// Whether somebody asked for an end of it.
+    pub(super) fn is_canceled(&self) -> bool {
+        self.store.canceled_by(&self.id).is_ok_and(|actor| actor.is_some())
+    }
+
     /// Writes a line of the journal.
     pub(super) fn note(&mut self, line: &Line) -> Result<(), Fault> {
         self.journal.write(line).map_err(|e| {

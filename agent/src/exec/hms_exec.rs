@@ -33,7 +33,9 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> String {
                 let Some(name) = arguments.next() else { return USAGE.to_owned() };
                 match read(&name) {
                     Ok(content) => variables.extend(split(&content)),
-                    Err(error) => return format!("the variables `{}` cannot be read: {error}", name.to_string_lossy()),
+                    Err(error) => {
+                        return format!("the variables `{}` cannot be read: {error}", name.to_string_lossy());
+                    }
                 }
             }
             _ => return USAGE.to_owned(),
@@ -49,7 +51,8 @@ fn read(name: &OsStr) -> io::Result<Vec<u8>> {
     if name.is_empty() || name.as_bytes().contains(&b'/') || name.as_bytes().starts_with(b".") {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| io::Error::other("systemd gave none to this unit"))?;
+    let folder = env::var_os("CREDENTIALS_DIRECTORY")
+        .ok_or_else(|| io::Error::other("systemd gave none to this unit"))?;
     fs::read(PathBuf::from(folder).join(name))
 }
 
@@ -88,6 +91,9 @@ mod tests {
         for bad in [&[][..], &["--"], &["--with"], &["/bin/true"], &["-x", "--", "/bin/true"]] {
             assert_eq!(run(bad.iter().map(OsString::from)), USAGE, "{bad:?}");
         }
-        assert!(run(["--with", "no-such-credential", "--", "/bin/true"].iter().map(OsString::from)).contains("cannot be read"));
+        assert!(
+            run(["--with", "no-such-credential", "--", "/bin/true"].iter().map(OsString::from))
+                .contains("cannot be read")
+        );
     }
 }

@@ -100,10 +100,15 @@ impl Jobs {
     /// Starts the unit of a job again that ended without having put right what it left: its host lost power, or was shut
     /// down. `false`: there is nothing to take up.
     pub(super) async fn resume(&self, entry: &Entry) -> Result<bool, Fault> {
-        if !entry.is_of_app() || entry.notes.over.is_some() || entry.notes.began.is_none() {
+        let id = JobId::try_from(entry.record.job.id.as_str())?;
+        if !entry.is_of_app() {
             return Ok(false);
         }
-        let id = JobId::try_from(entry.record.job.id.as_str())?;
+        // Read again: the end is noted before the unit is gone, but perhaps after it was read.
+        let now = self.read(&id).await?.unwrap_or_default();
+        if now.ended.is_some() || now.notes.over.is_some() || now.notes.began.is_none() {
+            return Ok(false);
+        }
         tracing::warn!(%id, app = entry.record.job.app, "taking up what a job left half done");
         let session = self.bus.session().await?;
         let (store, record, own) = (self.store.clone(), entry.record.clone(), id.clone());

@@ -20,8 +20,8 @@ const WEIGHT: u64 = 25;
 /// It gives files to the app's user, and looks at what belongs to that user.
 const CAPABILITIES: [&str; 4] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"];
 /// Where it writes. A dash: not every host has it.
-const WRITES: [&str; 5] =
-    ["/etc/systemd/system", "/run/systemd", "-/etc/nginx", "-/etc/logrotate.d", "-/etc/sysusers.d"];
+const WRITES: [&str; 4] =
+    ["/etc/systemd/system", "/run/systemd", "-/etc/nginx", "-/etc/logrotate.d"];
 
 /// The properties of the unit.
 pub(super) fn properties(store: &Store, id: &JobId, record: &Record) -> Result<Properties, Fault> {
@@ -74,13 +74,14 @@ fn limits(set: &mut Set, record: &Record, request: &Request) {
 }
 
 fn sandbox(set: &mut Set, request: &Request, state: &Path) -> Result<(), Fault> {
+    // As with the agent, not ProtectControlGroups= nor ProtectKernelTunables=: with a /proc of its own, a container sees the
+    // boot id of its machine.
     set.switch_on(&[
         "NoNewPrivileges",
         "PrivateTmp",
         "PrivateDevices",
         "ProtectKernelModules",
         "ProtectKernelLogs",
-        "ProtectControlGroups",
         "ProtectClock",
         "ProtectHostname",
         "RestrictRealtime",
@@ -96,8 +97,8 @@ fn sandbox(set: &mut Set, request: &Request, state: &Path) -> Result<(), Fault> 
     writes.push(state.to_string_lossy().into_owned());
     writes.push(parent_that_is_there(Path::new(root)).to_string_lossy().into_owned());
     set.add("ReadWritePaths", writes);
-    // Below /etc: not every host has them from the start.
-    set.add("ConfigurationDirectory", words(&["sysusers.d", "logrotate.d"]));
+    // Below /etc: not every host has it from the start.
+    set.add("ConfigurationDirectory", words(&["logrotate.d"]));
     // /var/lib/hms-acme, which nginx serves for certificate authorities.
     set.add("StateDirectory", words(&["hms-acme"]));
     set.add("StateDirectoryMode", 0o755_u32);

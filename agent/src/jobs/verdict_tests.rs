@@ -85,3 +85,23 @@ fn what_was_used_is_told_with_its_source() {
     let job = ended(&entry(dropped), &counted, None);
     assert!(job.output_truncated && job.reason.contains("no space"));
 }
+
+#[test]
+fn what_became_of_an_app_decides_however_the_process_ended() {
+    use crate::jobs::{Outcome, Progress};
+    let seen = |outcome: Option<(bool, &str)>, unit: &Over, canceled| {
+        let outcome = outcome.map(|(good, reason)| Outcome { good, reason: reason.into() });
+        let entry = Entry { progress: Progress { outcome, ..Progress::default() }, ..entry(Notes::default()) };
+        let job = app_ended(&entry, unit, canceled);
+        (job.state(), job.reason)
+    };
+    let (well, killed) = (unit("success", "exited", "0"), unit("signal", "killed", "KILL"));
+    let put_back = Some((false, "it was put back"));
+    assert_eq!(seen(Some((true, "")), &well, false), (JobState::Succeeded, String::new()));
+    // It was live and well already.
+    assert_eq!(seen(Some((true, "late")), &killed, true), (JobState::Succeeded, "late".into()));
+    assert_eq!(seen(put_back, &killed, false), (JobState::Failed, "it was put back".into()));
+    assert_eq!(seen(put_back, &unit("exit-code", "exited", "1"), true).0, JobState::Canceled);
+    assert_eq!(seen(put_back, &unit("timeout", "killed", "TERM"), false).0, JobState::TimedOut);
+    assert_eq!(seen(None, &well, false).0, JobState::Lost);
+}

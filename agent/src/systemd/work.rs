@@ -50,7 +50,10 @@ pub(crate) struct Work {
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // What it reads may be secret.
-        f.debug_struct("Work").field("unit", &self.unit).field("command", &self.command).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("unit", &self.unit)
+            .field("command", &self.command)
+            .finish_non_exhaustive()
     }
 }
 

@@ -23,8 +23,13 @@ pub(super) fn file(app: &App) -> Result<String, Fault> {
     .iter()
     .map(|line| (*line).to_owned())
     .collect();
-    let text = format!("# {}\n\"{pattern}\" {{\n    {}\n}}\n", text::head(app.key()), settings.join("\n    "));
-    if parse(&text).is_some_and(|read| read == (pattern, settings)) { Ok(text) } else { Err(differs("the file of logrotate")) }
+    let text =
+        format!("# {}\n\"{pattern}\" {{\n    {}\n}}\n", text::head(app.key()), settings.join("\n    "));
+    if parse(&text).is_some_and(|read| read == (pattern, settings)) {
+        Ok(text)
+    } else {
+        Err(differs("the file of logrotate"))
+    }
 }
 
 /// Reads one quoted pattern with its block.

@@ -127,8 +127,9 @@ pub(crate) fn files(app: &App, facts: &Facts, secrets_version: u32) -> Result<Fi
         add(Item::Site, site::file(app, facts))?;
     }
     for item in [Item::Service, Item::Socket] {
-        unit::parse(files.get(item).unwrap_or_default())
-            .map_err(|why| Fault::invalid(format!("the text for `{}` is no unit file: {why}", item.name())))?;
+        unit::parse(files.get(item).unwrap_or_default()).map_err(|why| {
+            Fault::invalid(format!("the text for `{}` is no unit file: {why}", item.name()))
+        })?;
     }
     Ok(files)
 }

@@ -53,7 +53,8 @@ pub(super) fn parse(text: &str) -> Option<Vec<Call>> {
 fn call(line: &str) -> Option<Call> {
     let (method, mut rest) = line.split_once(' ').unwrap_or((line, ""));
     let is_name = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'!')
+        text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'!')
     };
     if !is_name(method) {
         return None;

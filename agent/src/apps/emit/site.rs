@@ -38,16 +38,25 @@ pub(super) fn file(app: &App, facts: &Facts) -> Result<String, Fault> {
     let mut nodes = vec![
         // It never counts as down: while it is restarted, requests wait in its socket.
         block(&["upstream", &upstream], vec![line(&["server", &socket, "fail_timeout=0"])]),
-        block(&["map", "$http_upgrade", &upgrade(app)], vec![line(&["default", "upgrade"]), line(&["", "close"])]),
+        block(
+            &["map", "$http_upgrade", &upgrade(app)],
+            vec![line(&["default", "upgrade"]), line(&["", "close"])],
+        ),
     ];
     if has_tls {
         let mut plain = listen(facts, "80", &[]);
-        plain.extend([names(app), challenges(), block(&["location", "/"], vec![line(&["return", "308", "https://$host$request_uri"])])]);
+        plain.extend([
+            names(app),
+            challenges(),
+            block(&["location", "/"], vec![line(&["return", "308", "https://$host$request_uri"])]),
+        ]);
         nodes.push(block(&["server"], plain));
     }
     let mut server = match has_tls {
         false => listen(facts, "80", &[]),
-        true if facts.http2_directive => [listen(facts, "443", &["ssl"]), vec![line(&["http2", "on"])]].concat(),
+        true if facts.http2_directive => {
+            [listen(facts, "443", &["ssl"]), vec![line(&["http2", "on"])]].concat()
+        }
         true => listen(facts, "443", &["ssl", "http2"]),
     };
     server.push(names(app));

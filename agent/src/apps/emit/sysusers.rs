@@ -19,7 +19,11 @@ pub(crate) fn file(app: &App, facts: &Facts) -> Result<String, Fault> {
     }
     let written: Vec<String> = lines.iter().map(|words| line(words)).collect();
     let text = format!("# {}\n{}\n", text::head(app.key()), written.join("\n"));
-    if parse(&text).is_some_and(|read| read == lines) { Ok(text) } else { Err(differs("the file of its user")) }
+    if parse(&text).is_some_and(|read| read == lines) {
+        Ok(text)
+    } else {
+        Err(differs("the file of its user"))
+    }
 }
 
 fn line(words: &[String]) -> String {

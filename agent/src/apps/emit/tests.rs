@@ -64,7 +64,10 @@ fn variables_reach_the_service_as_they_are() {
 fn a_service_that_needs_its_secrets_does_not_start_without() {
     let none = written(spec(), 0);
     assert!(none.get(Item::Secrets).is_none() && none.get(Item::Environment).is_none());
-    assert_eq!(value(&none, Item::Service, "Service", "ExecStart"), ["/usr/bin/bundle \"exec\" \"puma\" \"-C\" \"/srv/cigar/shared/config/puma.rb\""]);
+    assert_eq!(
+        value(&none, Item::Service, "Service", "ExecStart"),
+        ["/usr/bin/bundle \"exec\" \"puma\" \"-C\" \"/srv/cigar/shared/config/puma.rb\""]
+    );
     let sealed = written(spec(), 3);
     let start = value(&sealed, Item::Service, "Service", "ExecStart").remove(0);
     assert!(start.starts_with("/usr/bin/hms-exec \"--with\" \"env\" \"--\" \"/usr/bin/bundle\""), "{start}");
@@ -102,7 +105,10 @@ fn the_app_can_write_to_what_it_shares_and_nowhere_else() {
     let one = |name: &str| value(&files, Item::Service, "Service", name).concat();
     assert_eq!(one("ReadWritePaths"), "/srv/cigar/shared");
     assert_eq!((one("ProtectSystem"), one("NoNewPrivileges")), ("strict".into(), "yes".into()));
-    assert_eq!((one("User"), one("LimitCORE"), one("CapabilityBoundingSet")), ("app-cigar".into(), "0".into(), String::new()));
+    assert_eq!(
+        (one("User"), one("LimitCORE"), one("CapabilityBoundingSet")),
+        ("app-cigar".into(), "0".into(), String::new())
+    );
     assert_eq!(one("ProtectHome"), "yes");
     let home = written(AppSpec { root: "/home/apps/cigar".into(), ..spec() }, 0);
     assert_eq!(value(&home, Item::Service, "Service", "ProtectHome"), ["no"]);
@@ -111,7 +117,10 @@ fn the_app_can_write_to_what_it_shares_and_nowhere_else() {
 #[test]
 fn the_socket_is_for_nginx() {
     let files = written(AppSpec { port: 3000, ..spec() }, 0);
-    assert_eq!(value(&files, Item::Socket, "Socket", "ListenStream"), ["/run/puma-cigar/puma.sock", "127.0.0.1:3000"]);
+    assert_eq!(
+        value(&files, Item::Socket, "Socket", "ListenStream"),
+        ["/run/puma-cigar/puma.sock", "127.0.0.1:3000"]
+    );
     assert_eq!(value(&files, Item::Socket, "Socket", "SocketGroup"), ["www-data"]);
     assert!(files.get(Item::Puma).unwrap().contains("bind 'tcp://127.0.0.1:3000'\n"));
     assert!(files.get(Item::Sysusers).unwrap().ends_with("m www-data app-cigar\n"));
@@ -122,10 +131,23 @@ fn a_cluster_says_whether_it_preloads() {
     let puma = |spec: AppSpec| written(spec, 0).get(Item::Puma).unwrap().to_owned();
     assert!(!puma(spec()).contains("worker_boot"));
     let cluster = puma(AppSpec { workers: 2, ..spec() });
-    assert!(cluster.contains("\nworkers 2\n") && cluster.contains("\npreload_app! false\n") && cluster.contains("before_worker_boot"));
+    assert!(
+        cluster.contains("\nworkers 2\n")
+            && cluster.contains("\npreload_app! false\n")
+            && cluster.contains("before_worker_boot")
+    );
     assert!(puma(AppSpec { workers: 2, preload: true, ..spec() }).contains("\npreload_app!\n"));
-    let trial = trial_puma(&app(AppSpec { workers: 2, ..spec() }), Path::new("/srv/cigar/releases/x"), Path::new("/run/x/t.sock")).unwrap();
-    assert!(trial.contains("directory '/srv/cigar/releases/x'\n") && trial.contains("\nworkers 0\n") && !trial.contains("control_app"));
+    let trial = trial_puma(
+        &app(AppSpec { workers: 2, ..spec() }),
+        Path::new("/srv/cigar/releases/x"),
+        Path::new("/run/x/t.sock"),
+    )
+    .unwrap();
+    assert!(
+        trial.contains("directory '/srv/cigar/releases/x'\n")
+            && trial.contains("\nworkers 0\n")
+            && !trial.contains("control_app")
+    );
 }
 
 /// Sites pass HMS's own lint with nothing to accept.
@@ -146,7 +168,10 @@ fn sites_are_ordinary() {
     }
     let files = written(tls, 0);
     let site = files.get(Item::Site).unwrap();
-    assert!(site.contains("listen 443 ssl http2;") && site.contains("return 308 https://$host$request_uri;"), "{site}");
+    assert!(
+        site.contains("listen 443 ssl http2;") && site.contains("return 308 https://$host$request_uri;"),
+        "{site}"
+    );
     assert!(written(AppSpec { server_names: Vec::new(), ..spec() }, 0).get(Item::Site).is_none());
 }
 

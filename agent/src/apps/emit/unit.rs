@@ -42,16 +42,19 @@ impl Unit {
 
     /// Adds variables: `Environment=` lines.
     pub(crate) fn environment<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        variables.into_iter().fold(self, |unit, (name, value)| {
-            unit.set("Environment", word(&format!("{name}={value}")))
-        })
+        variables
+            .into_iter()
+            .fold(self, |unit, (name, value)| unit.set("Environment", word(&format!("{name}={value}"))))
     }
 
     /// The values of a setting, in order.
     #[cfg(test)]
     pub(crate) fn values<'a>(&'a self, section: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
         let sections = self.sections.iter().filter(move |(own, _)| own == section);
-        sections.flat_map(|(_, settings)| settings).filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+        sections
+            .flat_map(|(_, settings)| settings)
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// As text, which was read back.
@@ -88,7 +91,8 @@ pub(crate) fn parse(text: &str) -> Result<Unit, String> {
         if joined.len() > LINE_MOST || joined.contains('\0') {
             return Err(format!("line {} is longer than 1 MiB, or has a NUL", number + 1));
         }
-        setting(&mut unit, &std::mem::take(&mut joined)).map_err(|why| format!("line {} {why}", number + 1))?;
+        setting(&mut unit, &std::mem::take(&mut joined))
+            .map_err(|why| format!("line {} {why}", number + 1))?;
     }
     if joined.is_empty() { Ok(unit) } else { Err("the last line goes on over its end".to_owned()) }
 }
@@ -175,7 +179,8 @@ mod tests {
     #[test]
     fn files_are_read_as_systemd_reads_them() {
         let text = "# x\n[Unit]\nA = b \\\n # in between\n  c\n;x\n\n[Service]\nE=\"a\\\\\"\n";
-        let expected = Unit::default().section("Unit").set("A", "b  c").section("Service").set("E", "\"a\\\\\"");
+        let expected =
+            Unit::default().section("Unit").set("A", "b  c").section("Service").set("E", "\"a\\\\\"");
         assert_eq!(parse(text).unwrap(), expected);
         for bad in ["A=b\n", "[Unit\n", "[Unit]\nx\n", "[Unit]\nA=b\\", "[Unit]\nA=\0\n"] {
             assert!(parse(bad).is_err(), "{bad:?}");
@@ -194,7 +199,9 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_were() {
-        for text in ["", "a b", "%h %% %", "$HOME ${x}", "\\", "\\\\\"'", "\n\r\t\u{1}\u{7f}", "ä\u{2028}", "end\\"] {
+        for text in
+            ["", "a b", "%h %% %", "$HOME ${x}", "\\", "\\\\\"'", "\n\r\t\u{1}\u{7f}", "ä\u{2028}", "end\\"]
+        {
             assert_eq!(words(&word(text)).unwrap(), [text], "{text:?}");
         }
         assert_eq!(argument("$x %h"), "\"$$x %%h\"");

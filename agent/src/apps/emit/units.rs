@@ -59,8 +59,11 @@ fn run(unit: Unit, app: &App, facts: &Facts, sealed: bool) -> Unit {
     command.extend(["exec", "puma", "-C"].map(str::to_owned));
     command.push(shown(&app.puma_config()));
     // The program itself is not quoted: systemd takes no specifiers there.
-    let command: Vec<String> =
-        command.iter().enumerate().map(|(n, word)| if n == 0 { word.clone() } else { argument(word) }).collect();
+    let command: Vec<String> = command
+        .iter()
+        .enumerate()
+        .map(|(n, word)| if n == 0 { word.clone() } else { argument(word) })
+        .collect();
     unit.set("Type", if facts.notify { "notify" } else { "exec" })
         .set_if(facts.notify, "WatchdogSec", WATCHDOG_S.to_string())
         .set("User", app.user())
@@ -168,7 +171,14 @@ pub(super) fn environment(app: &App, version: u32) -> Result<String, Fault> {
         .set("Type", "oneshot")
         .set("RemainAfterExit", "yes")
         .set("LoadCredentialEncrypted", format!("{CREDENTIAL}:{}", shown(&app.sealed(version))))
-        .set("ExecStart", format!("/usr/bin/hms-agent write-environment {} --state {}", argument(app.key().as_str()), argument(&state)))
+        .set(
+            "ExecStart",
+            format!(
+                "/usr/bin/hms-agent write-environment {} --state {}",
+                argument(app.key().as_str()),
+                argument(&state)
+            ),
+        )
         .set("UMask", "0077")
         .set("LimitCORE", "0")
         .switch_on(&[
