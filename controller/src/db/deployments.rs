@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use chrono::DateTime;
 use hms_proto::{
     controller::v1::{self, Target},
-    host::v1::{JobKind, Release},
+    host::v1::{Job as JobOnHost, JobKind, Release},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgExecutor, PgPool, types::Json};
@@ -118,6 +119,51 @@ pub(crate) async fn begin(pool: &PgPool, new: &NewDeployment) -> Result<()> {
         .execute(&mut *tx)
         .await?;
     Ok(tx.commit().await?)
+}
+
+/// Takes over work that somebody asked the host for directly, to be followed like all other. False when it is known
+/// already, or is none of an app that is there now.
+pub(crate) async fn adopt(pool: &PgPool, host: (Uuid, &str), user: Uuid, job: &JobOnHost) -> Result<bool> {
+    let (Ok(id), Some(created)) =
+        (Uuid::try_parse(&job.id), DateTime::from_timestamp_micros(job.created_usec))
+    else {
+        return Ok(false);
+    };
+    let mut tx = pool.begin().await?;
+    let sql = "INSERT INTO runs (id, kind, app, script, script_sha256, parameters, json, mutates, is_check, reports,
+            timeout_s, batch, max_failures, target, actor, user_id, source, created_at)
+        SELECT $1, $2, app_key, '', '', '{}', false, true, false, false, 0, 1, 0, $3, $4, $5, 'cli', $6 FROM apps
+        WHERE app_key = $7 AND deployed_server = $8 AND created_at AT TIME ZONE 'UTC' <= $6
+        ON CONFLICT (id) DO NOTHING";
+    let target = Target { hosts: vec![host.1.to_owned()], ..Target::default() };
+    let begun = sqlx::query(sql)
+        .bind(id)
+        .bind(jobs::kind_word(job.kind()))
+        .bind(Json(target))
+        .bind(text(&job.actor))
+        .bind(user)
+        .bind(created)
+        .bind(&job.app)
+        .bind(host.1)
+        .execute(&mut *tx)
+        .await?;
+    if begun.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO jobs (id, run_id, host_id, host, state, attempts, accepted_at)
+        VALUES ($1, $1, $2, $3, 'running', 1, now())";
+    sqlx::query(sql).bind(id).bind(host.0).bind(host.1).execute(&mut *tx).await?;
+    let sql = "INSERT INTO deployments (id, app_key, wanted, open, created_at) VALUES ($1, $2, $3, $4, $5)";
+    sqlx::query(sql)
+        .bind(id)
+        .bind(&job.app)
+        .bind(Json(Wanted { release: text(&job.release), ..Wanted::default() }))
+        .bind(job.ended_usec == 0)
+        .bind(created)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {

@@ -146,3 +146,48 @@ async fn deployments_are_no_runs_of_scripts_and_are_kept(pool: PgPool) -> Test {
     assert!(get(&pool, new.id).await?.is_some());
     Ok(())
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn work_that_a_host_was_asked_for_directly_is_taken_over_once(pool: PgPool) -> Test {
+    app(&pool).await?;
+    let (host, bob) = ((Uuid::from_u128(1), "web1"), Uuid::from_u128(8));
+    let now = chrono::Utc::now().timestamp_micros();
+    let job = |kind: JobKind, app: &str, created_usec| Told {
+        id: Uuid::now_v7().to_string(),
+        kind: kind.into(),
+        app: app.into(),
+        actor: "bob".into(),
+        created_usec,
+        release: "one".into(),
+        ..Told::default()
+    };
+    let back = job(JobKind::Rollback, "cigar", now);
+    assert!(adopt(&pool, host, bob, &back).await? && !adopt(&pool, host, bob, &back).await?);
+    let known = at_work(&pool, "cigar").await?.unwrap().to_proto();
+    assert_eq!(
+        (known.actor.as_str(), known.release.as_str(), known.kind()),
+        ("bob", "one", JobKind::Rollback)
+    );
+    assert!(matches!(
+        adopt(&pool, host, bob, &job(JobKind::Deploy, "cigar", now)).await,
+        Err(Error::Conflict)
+    ));
+    let over = Told { ended_usec: now, ..job(JobKind::Deploy, "cigar", now) };
+    assert!(adopt(&pool, host, bob, &over).await?, "one that is over is in nobody's way");
+    assert_eq!(jobs::begun(&pool).await?.len(), 2, "both are followed to their end");
+    end(&pool, over.id.parse()?, JobState::Succeeded, "one").await?;
+    assert!(at_work(&pool, "cigar").await?.is_some());
+    assert_eq!(live(&pool).await?.len(), 1);
+
+    assert!(
+        !adopt(&pool, host, bob, &job(JobKind::Deploy, "cigar", 1)).await?,
+        "of an earlier app of this key"
+    );
+    assert!(!adopt(&pool, host, bob, &job(JobKind::Deploy, "nothing", now)).await?);
+    assert!(
+        !adopt(&pool, (host.0, "web2"), bob, &job(JobKind::Deploy, "cigar", now)).await?,
+        "of another host"
+    );
+    assert!(!adopt(&pool, host, bob, &Told { id: "x".into(), ..over }).await?);
+    Ok(())
+}

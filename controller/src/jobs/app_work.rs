@@ -76,9 +76,18 @@ impl OneJob<'_> {
     /// For the history. The host knows best: it may have gone back while the controller was away.
     async fn note_what_is_live(&self, deployment: &Deployment) -> db::Result<()> {
         let Some(there) = ask(&self.host, &deployment.app_key).await else { return Ok(()) };
-        match there.releases.iter().find(|release| release.live) {
-            Some(live) => deployments::from(&self.state.db, self.job.id, &live.id, &live.commit).await,
-            None => Ok(()),
+        let Some(live) = there.releases.iter().find(|release| release.live) else { return Ok(()) };
+        deployments::from(&self.state.db, self.job.id, &live.id, &live.commit).await?;
+        match self.job.kind() {
+            JobKind::Apply => {
+                deployments::told(
+                    &self.state.db,
+                    self.job.id,
+                    &v1::Release { secrets_version: 0, ..live.clone() },
+                )
+                .await
+            }
+            _ => Ok(()),
         }
     }
 }

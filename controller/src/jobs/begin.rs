@@ -113,6 +113,15 @@ impl OneJob<'_> {
         }
     }
 
+    /// Why it was refused, and for work on apps what to do about it.
+    fn reason(&self, fault: &Fault) -> String {
+        match self.job.kind() {
+            JobKind::Script => fault.message.clone(),
+            _ if fault.hint.is_empty() => fault.message.clone(),
+            _ => format!("{}\n{}", fault.message, fault.hint),
+        }
+    }
+
     /// The start did not succeed: that is the end, unless it may have arrived or may succeed later.
     pub(super) async fn not_begun(&self, fault: &Fault) -> Step {
         let Some(job) = jobs::get(&self.state.db, self.job.id).await? else { return Ok(Next::GoOn) };
@@ -124,7 +133,7 @@ impl OneJob<'_> {
             }
             FaultKind::Unknown | FaultKind::Internal if job.attempts > 0 => self.cannot_say(fault).await,
             FaultKind::Unavailable if job.attempts < MOST_ATTEMPTS => Ok(Next::Later),
-            _ => self.finish(ended(JobState::Failed, "", &fault.message)).await,
+            _ => self.finish(ended(JobState::Failed, "", &self.reason(fault))).await,
         }
     }
 }

@@ -4,11 +4,12 @@
 //! - [`request`]: what was asked for becomes a run, or is refused.
 //! - [`plan`], [`engine`]: which jobs of a run are next.
 //! - [`worker`], [`begin`], [`collect`]: one job on its host, from the start to its end; [`findings`]: what a check's end means.
-//! - [`app_work`]: what is different where a job works on an app.
+//! - [`app_work`]: what is different where a job works on an app; [`adopt`]: such work that a host was asked for directly.
 //! - [`deliver`]: the scripts on the hosts.
 //! - [`cron`], [`schedule`]: runs that begin by themselves.
 //! - [`tell`]: what changed, for everybody who watches; [`tidy`]: what is kept.
 
+mod adopt;
 mod app_work;
 mod begin;
 mod collect;
@@ -87,6 +88,7 @@ pub(crate) fn start(state: &State) {
     go(Box::pin(tell::follow(state.clone())));
     go(Box::pin(engine::run(state.clone())));
     go(Box::pin(deliver::run(state.clone())));
+    go(Box::pin(adopt::run(state.clone())));
     go(Box::pin(schedule::run(state.clone())));
     go(Box::pin(tidy::run(state.clone())));
 }

@@ -1,3 +1,5 @@
+//! What is shown of settings is read back, faults are put beside their fields, and two edits are put together.
+
 use super::*;
 
 fn settings() -> AppSettings {

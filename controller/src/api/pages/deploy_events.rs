@@ -128,7 +128,7 @@ fn at(app: &hms_proto::controller::v1::App) -> String {
 }
 
 enum Piece {
-    Deployment(Deployment),
+    Deployment(Box<Deployment>),
     Output(JobOutput),
 }
 
@@ -154,7 +154,10 @@ async fn pieces(state: &State, session: &Session, asked: Asked) -> Result<Events
     let watched = state.gate.deployments(&caller).watch(watched).await?.into_inner();
     let wanted = JobOutputRequest { id: asked.id, offset: terminal.wants(), follow: true };
     let output = state.gate.jobs(&caller).output(wanted).await?.into_inner();
-    let mut both = stream::select(watched.map_ok(Piece::Deployment), output.map_ok(Piece::Output));
+    let mut both = stream::select(
+        watched.map_ok(|deployment| Piece::Deployment(Box::new(deployment))),
+        output.map_ok(Piece::Output),
+    );
     Ok(async_stream::stream! {
         let mut sent = Sent::default();
         let mut steps: Vec<Step> = Vec::new();

@@ -123,7 +123,7 @@ pub(crate) async fn rotate(core: &Core, key: &AppKey, name: &str, by: &str) -> R
         other => {
             check_name(other)?;
             return Err(Fault::invalid(format!("HMS does not know how a new {other} is made"))
-                .hint(format!("`hmsctl apps secrets {key} set {other}` sets a value.")));
+                .hint(format!("`hmsctl apps secrets set {key} {other}` sets a value.")));
         }
     };
     change(core, key, Wanted::from([(name.to_owned(), Some(value))]), by, false).await
