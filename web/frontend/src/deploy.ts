@@ -3,13 +3,17 @@ import { $ } from "./dom";
 
 /** Of steps that begin at the same place all but the last wrote nothing. */
 function markSteps(): void {
-  const names = new Map<string, string>();
+  const steps = new Map<string, HTMLElement>();
   for (const link of document.querySelectorAll<HTMLElement>("#deployment [data-step-at]")) {
-    names.set(`o-${link.dataset["stepAt"]}`, link.dataset["stepName"] ?? "");
+    steps.set(`o-${link.dataset["stepAt"]}`, link);
   }
-  for (const [id, name] of names) {
+  for (const [id, { dataset }] of steps) {
     const row = document.getElementById(id);
-    if (row && row.dataset["step"] !== name) row.dataset["step"] = name;
+    if (!row) continue;
+    if (row.dataset["step"] !== dataset["stepTitle"]) row.dataset["step"] = dataset["stepTitle"] ?? "";
+    // Its host announced it by a line of its own.
+    const before = row.previousElementSibling as HTMLElement | null;
+    if (before && !before.hidden && before.textContent === `== ${dataset["stepName"]}`) before.hidden = true;
   }
 }
 
@@ -37,7 +41,7 @@ export function startDeploy(): void {
   if (!card || !rows) return;
   markSteps();
   // A row that is sent again has lost its mark.
-  const options = { childList: true, subtree: true, attributes: true, attributeFilter: ["data-step-at", "data-step"] };
+  const options = { childList: true, subtree: true, attributes: true, attributeFilter: ["data-step-at", "data-step", "hidden"] };
   const observer = new MutationObserver(markSteps);
   observer.observe(card, options);
   observer.observe(rows, options);

@@ -39,7 +39,10 @@ impl AppPage {
         let mut deployments = DeploymentRow::samples();
         deployments.retain(|row| row.app == "cigar");
         Self {
-            frame: Frame { events: "/events?view=app&id=cigar".into(), ..Frame::sample(Place::Deploy, "cigar") },
+            frame: Frame {
+                events: "/events?view=app&id=cigar".into(),
+                ..Frame::sample(Place::Deploy, "cigar")
+            },
             key: "cigar".into(),
             host: "asterra".into(),
             app: AppRow::sample(),

@@ -43,7 +43,8 @@ impl AppSecretsPage {
     /// One is shown.
     pub fn sample_revealed() -> Self {
         let mut page = Self::sample();
-        page.secrets.revealed = Some(Revealed { name: "SMTP_PASSWORD".into(), value: "<script>hunter2".into() });
+        page.secrets.revealed =
+            Some(Revealed { name: "SMTP_PASSWORD".into(), value: "<script>hunter2".into() });
         page
     }
 

@@ -67,7 +67,11 @@ impl AppSettingsPage {
     pub fn sample_refused() -> Self {
         let mut page = Self::sample();
         for (name, value, error) in [
-            ("git_url", "ext::sh -c 'id'", "it must be https://…, ssh://…, git@host:path, or file:///srv/git/…"),
+            (
+                "git_url",
+                "ext::sh -c 'id'",
+                "it must be https://…, ssh://…, git@host:path, or file:///srv/git/…",
+            ),
             ("threads_min", "9", "it is more than the most, 5"),
             ("overrides.puma", "<script>alert('x')</script>", "it has no `bind`"),
         ] {

@@ -1,9 +1,10 @@
 //! Every page in every state that is worth looking at: what the tests walk and the gallery shows.
 
 use super::{
-    AppPage, AppPlanPage, AppRemovePage, AppSecretsPage, AppSettingsPage, AuditPage, ConfigPage, ConfigVersionPage, ConfigsPage, DashboardPage, DeployPage, DeploymentPage, HostsPage, LoginPage, LoginProblem,
-    LogsPage, ProblemKind, ProblemPage, RunPage, RunsPage, SchedulesPage, ScriptPage, ScriptsPage,
-    SettingsPage,
+    AppPage, AppPlanPage, AppRemovePage, AppSecretsPage, AppSettingsPage, AuditPage, ConfigPage,
+    ConfigVersionPage, ConfigsPage, DashboardPage, DeployPage, DeploymentPage, HostsPage, LoginPage,
+    LoginProblem, LogsPage, ProblemKind, ProblemPage, RunPage, RunsPage, SchedulesPage, ScriptPage,
+    ScriptsPage, SettingsPage,
 };
 use crate::events::html;
 

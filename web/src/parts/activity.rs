@@ -288,8 +288,13 @@ mod tests {
     #[test]
     fn deployments_and_apps_are_linked() {
         let href = |method: &str, target: &str, params: &str| {
-            Activity { method: method.into(), target: target.into(), params: params.into(), ..Activity::default() }
-                .target_href()
+            Activity {
+                method: method.into(),
+                target: target.into(),
+                params: params.into(),
+                ..Activity::default()
+            }
+            .target_href()
         };
         let deploy = "/hms.controller.v1.DeploymentService/Deploy";
         let with_id = r#"{"key":"cigar","id":"01a21013-2528-73c0-9307-091638ec706f"}"#;

@@ -128,6 +128,11 @@ impl OutputRow {
     pub fn id(&self) -> String {
         format!("o-{}", self.offset)
     }
+
+    /// What it says, without its looks.
+    pub fn text(&self) -> String {
+        self.spans.iter().map(|span| span.text.as_str()).collect()
+    }
 }
 
 /// Makes rows of output that comes piece by piece. Holds one unfinished row, which is bounded.

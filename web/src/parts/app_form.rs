@@ -41,7 +41,7 @@ impl SettingsField {
 
     /// Whether it takes the whole width.
     pub fn is_wide(&self) -> bool {
-        matches!(self.kind, Kind::Lines { .. } | Kind::File)
+        matches!(self.kind, Kind::Lines | Kind::File)
     }
 
     /// Whether the box is ticked.

@@ -124,15 +124,28 @@ impl AppPlan {
         Self {
             changes: vec![
                 change("puma", "/srv/cigar/shared/config/puma.rb", "update", diff, ""),
-                change("secrets", "version 5", "update", "", "version 3 to version 5: +SMTP_PASSWORD, API_TOKEN"),
-                change("logrotate", "/etc/logrotate.d/hms-cigar", "create", "@@ -0,0 +1,2 @@\n+/srv/cigar/shared/log/*.log {\n+}\n", ""),
+                change(
+                    "secrets",
+                    "version 5",
+                    "update",
+                    "",
+                    "version 3 to version 5: +SMTP_PASSWORD, API_TOKEN",
+                ),
+                change(
+                    "logrotate",
+                    "/etc/logrotate.d/hms-cigar",
+                    "create",
+                    "@@ -0,0 +1,2 @@\n+/srv/cigar/shared/log/*.log {\n+}\n",
+                    "",
+                ),
                 edited,
                 change("socket", "/etc/systemd/system/puma-cigar.socket", "", "", ""),
                 change("user", "app-cigar", "", "", ""),
                 change("database", "cigar_production", "", "", ""),
             ],
             restart: "socket",
-            restart_reason: "puma.rb and secrets change, and a phased restart would keep the old values.".into(),
+            restart_reason: "puma.rb and secrets change, and a phased restart would keep the old values."
+                .into(),
             impact: "Requests wait for about 5 s while puma starts; none is refused.".into(),
             ..Self::default()
         }
@@ -142,7 +155,10 @@ impl AppPlan {
     pub fn sample_rollback() -> Self {
         Self {
             target: Some(ReleaseRow::samples().swap_remove(1)),
-            migrations: vec!["20261124120000_add_humidity.rb".into(), "20261124130000_drop_cabinets.rb".into()],
+            migrations: vec![
+                "20261124120000_add_humidity.rb".into(),
+                "20261124130000_drop_cabinets.rb".into(),
+            ],
             destructive: vec!["20261124130000_drop_cabinets.rb".into()],
             restart_reason: "Gemfile.lock differs.".into(),
             changes: vec![PlanChange {
@@ -159,7 +175,9 @@ impl AppPlan {
     /// Refused because of what somebody changed.
     pub fn sample_refused() -> Self {
         Self {
-            refusals: vec!["/etc/systemd/system/puma-cigar.service was changed by hand; adopt it or put it back".into()],
+            refusals: vec![
+                "/etc/systemd/system/puma-cigar.service was changed by hand; adopt it or put it back".into(),
+            ],
             ..Self::sample()
         }
     }

@@ -179,7 +179,10 @@ impl DeploymentRow {
 
     /// How many of its steps are done.
     pub fn steps_done(&self) -> usize {
-        self.steps.iter().filter(|step| !matches!(step.state, StepState::Waiting | StepState::Running)).count()
+        self.steps
+            .iter()
+            .filter(|step| !matches!(step.state, StepState::Waiting | StepState::Running))
+            .count()
     }
 }
 
@@ -196,7 +199,10 @@ mod tests {
         };
         assert!(row(3, 5).has_stale_secrets() && row(3, 0).has_stale_secrets());
         assert!(!row(3, 3).has_stale_secrets());
-        assert!(!DeployRow { secrets_version: 5, ..DeployRow::default() }.has_stale_secrets(), "nothing is live");
+        assert!(
+            !DeployRow { secrets_version: 5, ..DeployRow::default() }.has_stale_secrets(),
+            "nothing is live"
+        );
     }
 
     #[test]

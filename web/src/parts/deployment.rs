@@ -208,17 +208,12 @@ impl DeploymentCard {
 
     /// What it means for visitors.
     pub fn consequence(&self) -> &'static str {
-        let undone = self.row.steps.iter().any(|step| step.state == StepState::Undone);
-        let switched = self
-            .row
-            .steps
-            .iter()
-            .any(|step| step.name == "switch" && matches!(step.state, StepState::Done | StepState::Failed));
-        match (self.row.kind, undone, switched) {
-            (WorkKind::Remove, ..) => "",
-            (_, true, _) => "What it had changed was put back: the release from before serves.",
-            (_, false, true) => "Look at the steps: it had begun to go live.",
-            (_, false, false) => "Nothing live was touched.",
+        let switched = self.row.steps.iter().find(|step| step.name == "switch").map(|step| step.state);
+        match (self.row.kind, switched.unwrap_or_default()) {
+            (WorkKind::Remove, _) => "",
+            (_, StepState::Waiting | StepState::Skipped) => "Nothing live was touched.",
+            (_, StepState::Undone) => "What it had changed was put back: the release from before serves.",
+            _ => "Look at the steps: it had begun to go live.",
         }
     }
 
@@ -237,7 +232,9 @@ impl DeploymentCard {
     pub fn cancel_question(&self) -> &'static str {
         match self.row.kind {
             WorkKind::Remove => "What was taken away so far stays away.",
-            _ => "Its step is ended. Whatever it has changed so far is put back, and the release that was live before serves on.",
+            _ => {
+                "Its step is ended. Whatever it has changed so far is put back, and the release that was live before serves on."
+            }
         }
     }
 }
@@ -267,6 +264,8 @@ mod tests {
         let early = card(vec![step("bundle", StepState::Failed), step("switch", StepState::Waiting)]);
         assert_eq!(early.failure(), "Install gems failed");
         assert_eq!(early.consequence(), "Nothing live was touched.");
+        let cleaned = card(vec![step("checkout", StepState::Undone), step("bundle", StepState::Failed)]);
+        assert_eq!(cleaned.consequence(), "Nothing live was touched.");
         let late = card(vec![step("switch", StepState::Undone), step("health", StepState::Failed)]);
         assert!(late.consequence().contains("put back"));
         let odd = card(vec![step("switch", StepState::Done), step("health", StepState::Failed)]);

@@ -148,7 +148,8 @@ impl DeploymentCard {
         let row = DeploymentRow {
             state: JobState::Failed,
             release: String::new(),
-            reason: "The new release did not boot: it ended with exit status 1 before it answered /up.".into(),
+            reason: "The new release did not boot: it ended with exit status 1 before it answered /up."
+                .into(),
             ended_us: Some(SAMPLE_NOW_US - 21_000_000),
             steps,
             ..DeploymentRow::sample()

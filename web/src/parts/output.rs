@@ -1,7 +1,7 @@
 //! The output of a job: rows, and what they are part of.
 
+use super::Step;
 use super::ansi::{OutputRow, Terminal};
-use super::{Step, StepState};
 use crate::events::Mode;
 use crate::{Fragment, Template, text};
 
@@ -46,14 +46,19 @@ pub fn output_rows_fragment(rows: &[OutputRow]) -> Fragment {
     }
 }
 
-/// Marks the rows with which the output of a step begins.
-pub fn mark_steps(rows: &mut [OutputRow], steps: &[Step]) {
-    for row in rows {
-        let begins = |step: &&Step| step.has_output() && step.offset == row.offset;
+/// Marks the rows with which the output of a step begins. The line with which its host announces it is left out.
+pub fn mark_steps(rows: &mut Vec<OutputRow>, steps: &[Step]) {
+    let mut announced = Vec::new();
+    for at in 0..rows.len() {
+        let begins = |step: &&Step| step.has_output() && step.offset == rows[at].offset;
         // Of several that begin here all but the last wrote nothing.
-        let at = steps.iter().rev().find(begins);
-        row.step = at.filter(|step| step.state != StepState::Waiting).map(Step::title).unwrap_or_default();
+        let Some(step) = steps.iter().rev().find(begins) else { continue };
+        if at > 0 && rows[at - 1].text() == format!("== {}", step.name) {
+            announced.push(at - 1);
+        }
+        rows[at].step = step.title();
     }
+    announced.into_iter().rev().for_each(|at| drop(rows.remove(at)));
 }
 
 impl OutputPanel {

@@ -43,7 +43,12 @@ struct ReleaseListPart<'a> {
 }
 
 /// The releases of an app as they replace those in the page (`releases`); `problem` says why they cannot be told.
-pub fn release_list_fragment(key: &str, host: &str, told: Result<&[ReleaseRow], &str>, view: View) -> Fragment {
+pub fn release_list_fragment(
+    key: &str,
+    host: &str,
+    told: Result<&[ReleaseRow], &str>,
+    view: View,
+) -> Fragment {
     let (releases, releases_problem) = told.map_or_else(|why| (&[][..], why), |releases| (releases, ""));
     Fragment::morph("releases", &ReleaseListPart { key, host, releases, releases_problem, view })
 }
@@ -71,7 +76,11 @@ impl ReleaseRow {
 
     /// Where it was made; empty when that is not known.
     pub fn made_href(&self) -> String {
-        if self.deployment.is_empty() { String::new() } else { format!("/deployments/{}", text::encode(&self.deployment)) }
+        if self.deployment.is_empty() {
+            String::new()
+        } else {
+            format!("/deployments/{}", text::encode(&self.deployment))
+        }
     }
 
     /// Three of them, newest first.
@@ -91,9 +100,21 @@ impl ReleaseRow {
             live,
         };
         vec![
-            release("20261124T183512-8f3c2a1", "Show the humidor's temperature on the front page", 3, true, true),
+            release(
+                "20261124T183512-8f3c2a1",
+                "Show the humidor's temperature on the front page",
+                3,
+                true,
+                true,
+            ),
             release("20261123T091144-1a2b3c4", "Let members book a table", 33, true, false),
-            release("20261122T160903-77aa01b", "Count cigars twice <script>alert(1)</script>", 51, false, false),
+            release(
+                "20261122T160903-77aa01b",
+                "Count cigars twice <script>alert(1)</script>",
+                51,
+                false,
+                false,
+            ),
         ]
     }
 }

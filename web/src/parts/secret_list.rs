@@ -35,8 +35,12 @@ impl SecretRow {
     /// What is asked before a new value is made.
     pub fn rotate_question(&self) -> &'static str {
         match self.name.as_str() {
-            "SECRET_KEY_BASE" => "With the next deployment everybody who is logged in to the app is logged out.",
-            "git-private-key" => "Until the new public key is known to the git server, deployments cannot fetch.",
+            "SECRET_KEY_BASE" => {
+                "With the next deployment everybody who is logged in to the app is logged out."
+            }
+            "git-private-key" => {
+                "Until the new public key is known to the git server, deployments cannot fetch."
+            }
             "DATABASE_PASSWORD" => "The role gets the new password with the next deployment.",
             _ => "Whoever uses the old value is refused after the next deployment.",
         }
@@ -67,7 +71,8 @@ impl SecretChange {
         let of = |kind, sign: char, names: &[String]| {
             names.iter().map(|name| (kind, format!("{sign} {name}"))).collect::<Vec<_>>()
         };
-        [of("add", '+', &self.added), of("change", '~', &self.changed), of("del", '-', &self.removed)].concat()
+        [of("add", '+', &self.added), of("change", '~', &self.changed), of("del", '-', &self.removed)]
+            .concat()
     }
 }
 
@@ -181,7 +186,9 @@ impl SecretList {
                 row("SMTP_PASSWORD", 4, 2, 24),
                 row("git-private-key", 2, 39, 411),
             ],
-            public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJq0qk0Zr3m3S0mYb4V1sQ0m1u2r1l0m9n8b7v6c5x4z hms-cigar".into(),
+            public_key:
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJq0qk0Zr3m3S0mYb4V1sQ0m1u2r1l0m9n8b7v6c5x4z hms-cigar"
+                    .into(),
             ..Self::default()
         }
     }
@@ -222,6 +229,9 @@ mod tests {
         };
         let lines: Vec<_> = change.lines().into_iter().map(|(_, line)| line).collect();
         assert_eq!(lines, ["+ A", "~ B"]);
-        assert!(change.is_change() && !SecretChange { unchanged: vec!["C".into()], ..Default::default() }.is_change());
+        assert!(
+            change.is_change()
+                && !SecretChange { unchanged: vec!["C".into()], ..Default::default() }.is_change()
+        );
     }
 }

@@ -94,6 +94,15 @@ impl Step {
         letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
     }
 
+    /// What it did, or why it failed, in a sentence: the lines that follow it are shown elsewhere.
+    pub fn told(&self) -> String {
+        match (self.detail.lines().next(), self.state) {
+            (Some(sentence), _) => text::plain(sentence),
+            (None, StepState::Skipped) => "nothing to do".to_owned(),
+            (None, _) => String::new(),
+        }
+    }
+
     /// How long it took, when it ended.
     pub fn took(&self) -> Option<String> {
         let (start, end) = (self.started_us?, self.ended_us?);
@@ -107,6 +116,6 @@ impl Step {
 
     /// Whether its output can be pointed at.
     pub fn has_output(&self) -> bool {
-        self.started_us.is_some() && self.state != StepState::Skipped
+        self.started_us.is_some()
     }
 }

@@ -148,12 +148,18 @@ fn output_is_divided_where_a_step_begins() {
         // It wrote nothing.
         step("checkout", StepState::Done, 4),
         step("bundle", StepState::Running, 4),
+        step("trial", StepState::Running, 22),
         step("assets", StepState::Waiting, 0),
     ];
-    let mut rows = Terminal::default().push(b"one\ntwo\nthree");
+    let mut rows = Terminal::default().push(b"one\ntwo\n== a\n== trial\n== trial\n");
     mark_steps(&mut rows, &steps);
-    let marks: Vec<_> = rows.iter().map(|row| row.step.as_str()).collect();
-    assert_eq!(marks, ["Fetch", "Install gems", ""]);
+    let marks: Vec<_> = rows.iter().map(|row| (row.text(), row.step.as_str())).collect();
+    let row = |text: &str, step| (text.to_owned(), step);
+    // What a program writes itself is no announcement.
+    assert_eq!(
+        marks,
+        [row("one", "Fetch"), row("two", "Install gems"), row("== a", ""), row("== trial", "Trial boot")]
+    );
 }
 
 #[test]
