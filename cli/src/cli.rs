@@ -24,7 +24,8 @@ use crate::{
   hmsctl logs --app cigar -f
   hmsctl scripts run check_disk_space --all
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 partly failed, 4 denied, 5 unreachable, 130 let go with Ctrl-C")]
+Exit codes: 0 ok, 1 failed, 2 usage, 3 partly failed, 4 denied, 5 unreachable,
+            6 a plan would change something (with --exit-code), 130 let go with Ctrl-C")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -116,10 +116,12 @@ impl Thing {
     }
 
     fn script(&self) -> &str {
-        match self {
+        let script = match self {
             Self::Run(run) => &run.script,
             Self::Job(job) => &job.script,
-        }
+        };
+        // Work on apps has none; `hmsctl deployments` says more of it.
+        if script.is_empty() { "the work on its app" } else { script }
     }
 
     fn jobs(&self) -> &[Job] {

@@ -33,6 +33,11 @@ pub(super) async fn ask(link: &Connection, key: &AppKey, version: u32) -> Result
 }
 
 impl ListSecrets {
+    /// Those of an app as they are now.
+    pub(super) fn latest(key: AppKey) -> Self {
+        Self { app: OneApp { key }, version: 0 }
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<()> {
         let key = &self.app.key;
         let link = session.controller()?;

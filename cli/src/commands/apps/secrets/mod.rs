@@ -33,8 +33,9 @@ Each change makes a new version of the whole set, which reaches the host with `a
 pub(super) struct Secrets {
     #[command(subcommand)]
     verb: Option<Verb>,
-    #[command(flatten)]
-    list: Option<list::ListSecrets>,
+    /// Key of the app whose secrets are listed
+    #[arg(value_name = "KEY", add = ArgValueCompleter::new(complete::apps))]
+    key: Option<AppKey>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,9 +111,9 @@ fn next(session: &Session, key: &AppKey) {
 
 impl Secrets {
     pub(super) async fn run(self, session: &Session) -> Result<()> {
-        let verb = match (self.verb, self.list) {
+        let verb = match (self.verb, self.key) {
             (Some(verb), _) => verb,
-            (None, Some(list)) => Verb::List(list),
+            (None, Some(key)) => Verb::List(list::ListSecrets::latest(key)),
             (None, None) => return Err(Fault::invalid("which app?").hint("hmsctl apps secrets KEY").into()),
         };
         match verb {
