@@ -6,12 +6,17 @@ const DESKTOP = { viewport: { width: 1440, height: 900 } };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
 
 let run;
+let failed;
 
 const PICTURES = () => [
   ["dashboard-light", "/", { ...DESKTOP, colorScheme: "light" }],
   ["dashboard-dark", "/", { ...DESKTOP, colorScheme: "dark" }],
   ["dashboard-phone", "/", { ...PHONE, colorScheme: "dark" }],
   ["logs-dark", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "dark" }],
+  ["deploy-light", "/deploy", { ...DESKTOP, colorScheme: "light" }],
+  ["deploy-phone", "/deploy", { ...PHONE, colorScheme: "light" }],
+  ["app-dark", "/apps/tobacco", { ...DESKTOP, colorScheme: "dark" }],
+  ["deployment-dark", failed, { ...DESKTOP, colorScheme: "dark" }],
   ["hosts-light", "/hosts", { ...DESKTOP, colorScheme: "light" }],
   ["audit-light", "/audit", { ...DESKTOP, colorScheme: "light" }],
   ["scripts-light", "/scripts", { ...DESKTOP, colorScheme: "light" }],
@@ -39,6 +44,9 @@ await withPage(async (page, context) => {
   await page.waitForURL(/\/runs\//);
   await page.getByRole("heading", { name: /Succeeded/ }).waitFor({ timeout: 60_000 });
   run = new URL(page.url()).pathname;
+  await page.goto("/deploy");
+  const row = page.locator(".deployments tr", { hasText: "Read the stock from the new supplier" }).first();
+  failed = await row.getByRole("link").first().getAttribute("href");
   await page.waitForTimeout(LIVE_FOR);
   session = await context.storageState();
 }, DESKTOP);

@@ -105,8 +105,8 @@ async fn is_set_up_well(yard: &Yard) -> Result<()> {
         let (_, mode) = line.rsplit_once(' ').context("stat")?;
         ensure!(line.contains(" root ") && u32::from_str_radix(mode, 8)? & 0o022 == 0, "{line}");
     }
-    let whole = host.run(&["find", "/var/lib/hms-agent/apps", "-not", "-type", "d", "-perm", "/077"]).await?;
-    ensure!(whole.is_empty(), "others read: {whole}");
+    let look = ["runuser", "-u", "app-cigar", "--", "ls", "/var/lib/hms-agent/apps", "/etc/credstore.encrypted"];
+    ensure!(host.exec(&look).await?.stdout.is_empty(), "others see what the agent has");
     let unit = host.run(&["systemctl", "show", "puma-cigar.service", "-p", "User,NoNewPrivileges,NRestarts,ProtectSystem"]).await?;
     for wanted in ["User=app-cigar", "NoNewPrivileges=yes", "NRestarts=0", "ProtectSystem=strict"] {
         ensure!(unit.contains(wanted), "{unit}");

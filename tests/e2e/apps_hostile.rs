@@ -24,50 +24,88 @@ fn gemfile(code: &str) -> Result<String> {
     Ok(fs::read_to_string(paths::repository().join("tests/rails/tobacco/Gemfile"))? + code)
 }
 
-/// Security cases 64, 66, 67 and 69: one commit each, and a page that would show that it worked.
-fn commits() -> Result<Vec<(&'static str, Change, &'static str)>> {
-    let new = |what| Change::new(what);
-    let hook = |path: &str| new("a hook").program(path, CANARY);
-    let modules = |url: &str, name: &str| {
-        let text = format!("[submodule \"{name}\"]\n\tpath = inner\n\turl = {url}\n\tupdate = !touch /etc/hms-canary\n");
-        new("a submodule").file(".gitmodules", text).module("inner", COMMIT)
+/// What is tried with one commit, and the pages that would show that it worked.
+type Try = (&'static str, Change, &'static [&'static str]);
+
+/// Security cases 64, 66, 67 and 69. Things that do not hide each other share a commit.
+fn commits() -> Result<Vec<Try>> {
+    let hook = |path: &str| Change::new("a hook").program(path, CANARY);
+    let task = |code: &str| {
+        let task = format!("task evil: :environment do\n  {code}\nend\n");
+        Change::new("a task").file("lib/tasks/evil.rake", task)
     };
-    let filters = "* filter=evil\n*.rb filter=lfs diff=lfs merge=lfs -text\nVERSION export-subst working-tree-encoding=UTF-16\n";
-    let task = |code: &str| new("a task").file("lib/tasks/evil.rake", format!("task evil: :environment do\n  {code}\nend\n"));
+    let swap = "%w[tmp log storage].each { |d| p = \"/srv/evil/shared/#{d}\"; File.rename(p, \"#{p}.old\") rescue 0; \
+        File.symlink(\"/var/lib/hms-agent\", p) rescue 0 }";
+    let link = |path: &str, target: &str| Change::new("a link").link(path, target);
     Ok(vec![
-        ("a key that is a link", new("a link").link("config/master.key", "/etc/shadow"), ""),
-        ("all files as static files", new("a link").link("public/all", "/"), "/all/etc/passwd"),
-        ("one file as a static file", new("a link").link("public/passwd", "/etc/passwd"), "/passwd"),
-        ("the agent's key as a static file", new("a link").link("public/key", "/var/lib/hms-agent/identity/key.pem"), "/key"),
-        ("relative links", new("a link").link("public/up", "../../../../../etc/passwd"), "/up"),
-        ("the error page is a link", new("a link").without("public/404.html").link("public/404.html", "/etc/passwd"), "/nothing"),
-        ("a hook in .git", hook(".git/hooks/post-checkout"), ""),
-        ("a hook in .GIT", hook(".GIT/hooks/post-checkout"), ""),
-        ("a hook in git~1", hook("git~1/hooks/post-checkout"), ""),
-        ("a bare repository within", hook("hooks/post-checkout").file("HEAD", "ref: refs/heads/main\n").file("config", "[core]\n\tfsmonitor = touch /etc/hms-canary\n\tbare = true\n"), ""),
-        ("a submodule that is a command", modules("ext::sh -c 'touch /etc/hms-canary'", "inner"), ""),
-        ("a submodule of the host", modules("file:///srv/git/victim.git", "inner"), ""),
-        ("a submodule with a name that climbs", modules("../victim.git", "../../hooks"), ""),
-        ("a submodule with an option", modules("--upload-pack=touch /etc/hms-canary", "-u"), ""),
-        ("filters and LFS", new("filters").file(".gitattributes", filters).file(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/\n"), ""),
-        ("its log is a link", new("a link").link("log", "/etc"), ""),
-        ("its tmp is a link", new("a link").link("tmp", "/var/lib/hms-agent"), ""),
-        ("what is shared is a link", new("a link").link("storage", "/etc").link("vendor/kept", "/root"), ""),
-        ("a folder of what is shared is a link", new("a link").link("vendor", "/etc"), ""),
-        ("migrations are a link", new("a link").without("db/migrate/20260905080000_create_orders.rb").link("db/migrate", "/etc"), ""),
-        ("the lock file is a secret", new("a link").link("Gemfile.lock", "/etc/shadow"), ""),
-        ("the lock file never ends", new("a link").link("Gemfile.lock", "/dev/zero"), ""),
-        ("the lock file is a folder", new("a folder").without("Gemfile.lock").file("Gemfile.lock/x", "x"), ""),
-        ("the note of the commit is a link", new("a link").link("REVISION", "/etc/cron.d/hms-canary"), ""),
-        ("the version is a secret", new("a link").link("VERSION", "/etc/shadow"), "/version"),
-        ("names that are options", new("names").file("-rf", "x").file("--upload-pack=x", "x").file("a\nb", "x").file("$(touch canary)", "x"), ""),
-        ("programs in the way", new("programs").program("bin/ruby", CANARY).program("bin/bundle", CANARY).program("bundle", CANARY).program("git", CANARY), ""),
-        ("settings of bundler", new("bundler").file(".bundle/config", "---\nBUNDLE_PATH: \"/etc\"\nBUNDLE_BIN: \"/usr/local/bin\"\nBUNDLE_FROZEN: \"false\"\n"), ""),
-        ("a Gemfile that is a program", new("a Gemfile").file("Gemfile", gemfile("system(\"touch /etc/hms-canary /srv/evil/hms-canary /tmp/hms-canary\")\n")?), ""),
-        ("a task that swaps folders", task("%w[tmp log storage].each { |d| p = \"/srv/evil/shared/#{d}\"; File.rename(p, \"#{p}.old\") rescue 0; File.symlink(\"/var/lib/hms-agent\", p) rescue 0 }"), ""),
-        ("and the deployment after it", new("nothing"), ""),
-        ("a task that leaves something running", task("Process.daemon(true); loop { sleep 1 }"), ""),
+        ("links as static files", static_links(), &["/all/etc/passwd", "/passwd", "/key", "/up-there", "/nothing"][..]),
+        ("a hook in .git", hook(".git/hooks/post-checkout"), &[]),
+        ("a hook in .GIT", hook(".GIT/hooks/post-checkout"), &[]),
+        ("a hook in git~1", hook("git~1/hooks/post-checkout"), &[]),
+        ("submodules", submodules(), &[]),
+        ("attributes, names and programs", attributes_names_and_programs(), &[]),
+        ("its log is a link", link("log", "/etc"), &[]),
+        ("its tmp is a link", link("tmp", "/var/lib/hms-agent"), &[]),
+        ("what is shared is a link", link("storage", "/etc").link("vendor/kept", "/root"), &[]),
+        ("a folder of what is shared is a link", link("vendor", "/etc"), &[]),
+        ("migrations are a link", link("db/migrate", "/etc").without(MIGRATION), &[]),
+        ("the lock file is a secret", link("Gemfile.lock", "/etc/shadow"), &[]),
+        ("the lock file never ends", link("Gemfile.lock", "/dev/zero"), &[]),
+        ("the lock file is a folder", Change::new("a folder").without("Gemfile.lock").file("Gemfile.lock/x", "x"), &[]),
+        ("the note of the commit is a link", link("REVISION", "/etc/cron.d/hms-canary"), &[]),
+        ("the version is a secret", link("VERSION", "/etc/shadow"), &[]),
+        ("settings of bundler", Change::new("bundler").file(".bundle/config", BUNDLER), &[]),
+        ("a Gemfile that is a program", Change::new("a Gemfile").file("Gemfile", gemfile(GEMFILE)?), &[]),
+        ("a task that swaps folders", task(swap), &[]),
+        ("and the deployment after it", Change::new("nothing"), &[]),
+        ("a task that leaves something running", task("fork { Process.setsid; loop { sleep 1 } }; exit!(0)"), &[]),
     ])
+}
+
+const MIGRATION: &str = "db/migrate/20260905080000_create_orders.rb";
+const GEMFILE: &str = "system(\"touch /etc/hms-canary /srv/evil/hms-canary /tmp/hms-canary\")\n";
+const BUNDLER: &str = "---\nBUNDLE_PATH: \"/etc\"\nBUNDLE_BIN: \"/usr/local/bin\"\nBUNDLE_FROZEN: \"false\"\n";
+
+fn static_links() -> Change {
+    Change::new("links")
+        .link("config/master.key", "/etc/shadow")
+        .link("public/all", "/")
+        .link("public/passwd", "/etc/passwd")
+        .link("public/key", "/var/lib/hms-agent/identity/key.pem")
+        .link("public/up-there", "../../../../../etc/passwd")
+        .without("public/404.html")
+        .link("public/404.html", "/etc/shadow")
+}
+
+fn submodules() -> Change {
+    let all = [
+        ("inner", "ext::sh -c 'touch /etc/hms-canary'"),
+        ("host", "file:///srv/git/victim.git"),
+        ("../../hooks", "../victim.git"),
+        ("-u", "--upload-pack=touch /etc/hms-canary"),
+        ("carriage\r", "https://example.org/x\r"),
+    ];
+    let section = |(n, (name, url)): (usize, &(&str, &str))| {
+        format!("[submodule \"{name}\"]\n\tpath = m{n}\n\turl = {url}\n\tupdate = !touch /etc/hms-canary\n\tbranch = -x\n")
+    };
+    let text: String = all.iter().enumerate().map(section).collect();
+    let change = Change::new("submodules").file(".gitmodules", text);
+    (0..all.len()).fold(change, |change, n| change.module(&format!("m{n}"), COMMIT))
+}
+
+fn attributes_names_and_programs() -> Change {
+    let filters = "* filter=evil\n*.rb filter=lfs diff=lfs merge=lfs -text\nREADME export-subst ident\n";
+    let bare = "[core]\n\tfsmonitor = touch /etc/hms-canary\n\tsshCommand = touch /etc/hms-canary\n\tbare = true\n";
+    let change = Change::new("names")
+        .file(".gitattributes", filters)
+        .file(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/\n")
+        .file("inner/HEAD", "ref: refs/heads/main\n")
+        .file("inner/config", bare)
+        .program("inner/hooks/post-checkout", CANARY);
+    let change = ["-rf", "--upload-pack=x", "a\nb", "$(touch canary)", "A", "a", "\u{202e}x"]
+        .iter()
+        .fold(change, |change, name| change.file(name, "x"));
+    ["bin/ruby", "bin/bundle", "bundle", "git", "rake"].iter().fold(change, |change, path| change.program(path, CANARY))
 }
 
 #[tokio::test]
@@ -81,16 +119,17 @@ async fn hostile_repositories_get_nowhere() -> Result<()> {
     let repository = yard
         .add(KEY, "tobacco", |spec| {
             spec.shared_paths = ["storage", "vendor/kept", "tmp/pids"].map(str::to_owned).into();
-            spec.release_tasks = ["db:migrate", "evil"].map(str::to_owned).into();
+            spec.release_tasks = vec!["evil".into()];
             spec.health_timeout_s = 15;
             spec.keep_releases = 2;
         })
         .await?;
-    let good = repository.commit(yard.host(), &Change::new("A task").file("lib/tasks/evil.rake", "task :evil\n")).await?;
+    let task = Change::new("A task").file("lib/tasks/evil.rake", "task evil: \"db:migrate\"\n");
+    let good = repository.commit(yard.host(), &task).await?;
     yard.deploy_well(KEY).await?;
     let before = picture(&yard).await?;
-    for (what, change, page) in commits()? {
-        tries(&yard, &repository, &change, page).await.context(what)?;
+    for (what, change, pages) in commits()? {
+        tries(&yard, &repository, &change, pages).await.context(what)?;
         let after = picture(&yard).await?;
         ensure!(after == before, "{what}: {}", difference(&before, &after));
         repository.move_branch(yard.host(), "main", &good).await?;
@@ -103,7 +142,7 @@ async fn hostile_repositories_get_nowhere() -> Result<()> {
 }
 
 /// Deploys it, to a good or a bad end; the app answers, and shows nothing.
-async fn tries(yard: &Yard, repository: &Repository, change: &Change, page: &str) -> Result<()> {
+async fn tries(yard: &Yard, repository: &Repository, change: &Change, pages: &[&str]) -> Result<()> {
     repository.commit(yard.host(), change).await?;
     let deployment = timeout(LIMIT, yard.deploy(KEY)).await.context("it hangs")??;
     let job = deployment.job.context("job")?;
@@ -111,10 +150,10 @@ async fn tries(yard: &Yard, repository: &Repository, change: &Change, page: &str
     for word in SECRET_WORDS {
         ensure!(!said.contains(word), "{word} is told: {said}");
     }
-    for page in ["/version", page].iter().filter(|page| !page.is_empty()) {
+    for page in [&["/version"], pages].concat() {
         let (status, text) = yard.ask(KEY, page).await?;
         ensure!(!text.contains("root:") && !SECRET_WORDS.iter().any(|word| text.contains(word)), "{page}: {text}");
-        ensure!(*page != "/version" || status == StatusCode::OK, "the app does not answer: {status}");
+        ensure!(page != "/version" || status == StatusCode::OK, "the app does not answer: {status}");
     }
     let left = yard.host().exec(&["sh", "-c", "systemctl list-units --all --no-legend 'hms-job-*'; pgrep -u app-evil -af 'rake'"]).await?;
     ensure!(left.stdout.trim().is_empty(), "{}", left.stdout);
@@ -158,7 +197,7 @@ async fn probes_are_held(yard: &Yard, repository: &Repository) -> Result<()> {
         let breaches: Vec<&str> = said.lines().filter(|line| line.starts_with("PROBE BREACH")).collect();
         ensure!(breaches.is_empty(), "in {place}: {breaches:#?}");
         let held = said.lines().filter(|line| line.starts_with("PROBE held")).count();
-        let least = if place == "steps" { 3 * count } else { count };
+        let least = if place == "steps" { 2 * count } else { count };
         ensure!(held >= least, "in {place} only {held} of {least} probes ran");
     }
     Ok(())

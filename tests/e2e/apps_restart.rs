@@ -139,7 +139,7 @@ async fn what_is_asked_for_is_done_or_refused(yard: &Yard, repository: &Reposito
     repository.commit(yard.host(), &Change::version("4")).await?;
     let hot = deploy(yard, RestartKind::Hot).await?;
     yard.must_be(&hot, JobState::Succeeded).await?;
-    load.end().await?;
+    load.end().await.context("hot")?;
     let detail = step(&hot, "restart")?.detail;
     ensure!(detail.starts_with("hot,"), "{detail}");
     assert_eq!(process(yard).await?, before, "a hot restart keeps the process");
@@ -170,8 +170,8 @@ async fn old_workers_serve_on_when_new_ones_do_not_boot(yard: &Yard, repository:
     yard.edit(KEY, |spec| spec.health_timeout_s = 10).await?;
     repository.commit(yard.host(), &Change::that_boots_once()).await?;
     let deployment = yard.deploy(KEY).await?;
-    let visits = load.end().await?;
     yard.must_be(&deployment, JobState::Failed).await?;
+    let visits = load.end().await.context("new workers do not boot")?;
     assert_eq!(visits.versions, [before.version.clone()]);
     assert_eq!(step(&deployment, "trial")?.state(), StepState::Done);
     assert_eq!(step(&deployment, "switch")?.state(), StepState::Undone);

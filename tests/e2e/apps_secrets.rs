@@ -115,7 +115,9 @@ async fn set(yard: &Yard, values: &BTreeMap<String, String>) -> Result<(), Fault
 
 async fn what_no_process_can_have_is_refused(yard: &Yard) -> Result<()> {
     let long = "x".repeat(64 * 1024 + 1);
-    for (name, value) in [("A", "x\0y"), ("A", &long), ("A=B", "x"), ("1A", "x"), ("", "x"), ("LD_PRELOAD", "x")] {
+    for (name, value) in
+        [("A", "x\0y"), ("A", &long), ("A=B", "x"), ("1A", "x"), ("", "x"), ("LD_PRELOAD", "x")]
+    {
         let fault = set(yard, &[(name.to_owned(), value.to_owned())].into()).await.err();
         let fault = fault.with_context(|| format!("`{name}` was taken"))?;
         ensure!(fault.kind() == FaultKind::Invalid, "{name}: {fault:?}");
@@ -134,8 +136,11 @@ async fn arrive(yard: &Yard, expected: &BTreeMap<String, String>) -> Result<()> 
     ensure!(status == StatusCode::OK);
     let seen: BTreeMap<&str, &str> =
         body.split_terminator('\0').filter_map(|variable| variable.split_once('=')).collect();
-    let wrong: Vec<&String> =
-        expected.iter().filter(|(name, value)| seen.get(name.as_str()) != Some(&value.as_str())).map(|(n, _)| n).collect();
+    let wrong: Vec<&String> = expected
+        .iter()
+        .filter(|(name, value)| seen.get(name.as_str()) != Some(&value.as_str()))
+        .map(|(n, _)| n)
+        .collect();
     // Not the values: a test's output is kept, too.
     ensure!(wrong.is_empty(), "{} of {} values differ: {:?}", wrong.len(), expected.len(), wrong.first());
     Ok(())

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hms_tests::repository::{Change, Repository};
 use hms_tests::yard::Yard;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 
 use crate::support::eventually;
@@ -86,6 +87,7 @@ async fn an_app_is_set_up_deployed_and_taken_back_from_a_shell() -> Result<()> {
     secrets_are_kept(&shell).await?;
     it_is_deployed(&shell, &repository).await?;
     settings_are_edited(&shell).await?;
+    one_lets_go_and_ends_it_later(&shell, &repository).await?;
     it_goes_back_without_the_controller(&shell, &repository).await?;
     it_is_exported_and_removed(&shell).await
 }
@@ -146,6 +148,7 @@ async fn secrets_are_kept(shell: &Shell<'_>) -> Result<()> {
 
 async fn it_is_deployed(shell: &Shell<'_>, repository: &Repository) -> Result<()> {
     let (told, _) = shell.run(0, &["apps", "deploy", "cigar"]).await?;
+    eprintln!("LOOK\n{told}");
     let steps = ["● prepare", "● fetch", "● checkout", "● bundle", "● assets", "CreateProducts: migrated", "● release"];
     in_order(&told, &[&steps[..], &["● switch", "● restart", "● health", "● site", "deployed cigar: ", "is live on asterra"]].concat())?;
     let (status, motto) = shell.yard.ask("cigar", "/env/MOTTO").await?;
@@ -159,6 +162,18 @@ async fn it_is_deployed(shell: &Shell<'_>, repository: &Repository) -> Result<()
     let (told, _) = shell.run(0, &["deployments", "follow", id]).await?;
     in_order(&told, &["● prepare", "● fetch", "● release", "● health", "deployed cigar"])?;
     let (again, _) = shell.run(0, &["deployments", "follow", id]).await?;
+    {
+        let follow = shell.yard.world().admin();
+        for words in [&["deployments", "follow", id][..], &["apps", "plan", "cigar"], &["deployments", "show", id], &["apps", "--help"]] {
+            let c = follow.command(words);
+            let c = c.as_std();
+            let line = std::iter::once(c.get_program()).chain(c.get_args()).map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+            let mut tty = tokio::process::Command::new("script");
+            tty.args(["-qec", &line, "/dev/null"]).envs(c.get_envs().filter_map(|(k, v)| Some((k, v?)))).env_remove("NO_COLOR").env("TERM", "xterm-256color");
+            let out = tty.output().await?;
+            eprintln!("TTY {}\n{}", words.join(" "), String::from_utf8_lossy(&out.stdout));
+        }
+    }
     in_order(&again, &["● prepare", "● fetch", "● release", "● health", "deployed cigar"])?;
     let shown = shell.json(0, &["deployments", "show", id]).await?;
     assert_eq!((&shown["job"]["commit"], &shown["job"]["state"]), (&commit.into(), &"succeeded".into()));
@@ -213,6 +228,41 @@ async fn somebody_else_edits_meanwhile(shell: &Shell<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Pitfall P9: Ctrl-C lets go of a deployment, and does nothing to it.
+async fn one_lets_go_and_ends_it_later(shell: &Shell<'_>, repository: &Repository) -> Result<()> {
+    let slow = "puts 'lingering'\n$stdout.flush\nsleep 600\n";
+    repository.commit(shell.yard.host(), &Change::new("Slow").file("config/environment.rb", slow)).await?;
+    let mut command = shell.yard.world().admin().command(&["apps", "deploy", "cigar"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
+    let lingering = async {
+        while let Some(line) = lines.next_line().await? {
+            if line == "  lingering" {
+                return Ok(());
+            }
+        }
+        bail!("it ended before it lingered")
+    };
+    timeout(LIMIT, lingering).await??;
+    let (id, said) = shell.run(0, &["apps", "deploy", "cigar", "--no-wait"]).await?;
+    let id = id.trim();
+    ensure!(said.contains("a deployment is under way already, begun by admin"), "{said}");
+
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).context("pid")?;
+    kill_process(pid, Signal::INT)?;
+    drop(lines);
+    let (_, said) = ended(timeout(LIMIT, child.wait_with_output()).await??, 130, &["apps", "deploy"])?;
+    in_order(&said, &["it goes on", &format!("deployments follow {id}"), &format!("deployments cancel {id}")])?;
+    let shown = shell.json(0, &["deployments", "show", id]).await?;
+    assert_eq!(shown["job"]["state"], "running");
+    let (told, _) = shell.run(0, &["deployments", "cancel", id]).await?;
+    in_order(&told, &["○ canceled", "the deployment of cigar"])?;
+    let (told, said) = shell.run(1, &["deployments", "follow", id]).await?;
+    ensure!(told.contains("lingering") && said.contains("was canceled"), "{told}{said}");
+    assert_eq!(shell.yard.answer("cigar").await?.version, "2");
+    Ok(())
+}
+
 async fn it_goes_back_without_the_controller(shell: &Shell<'_>, repository: &Repository) -> Result<()> {
     let yard = shell.yard;
     repository.commit(yard.host(), &Change::version("3").file("config/environment.rb", ENVIRONMENT)).await?;
@@ -248,7 +298,7 @@ async fn it_is_exported_and_removed(shell: &Shell<'_>) -> Result<()> {
     let (told, _) = shell.run(0, &["apps", "remove", "cigar", "--from-host", "--delete-data", "--yes"]).await?;
     ensure!(told.contains("removed cigar from asterra"), "{told}");
     ensure!(!yard_has(shell, "/srv/cigar").await?, "its folder is still there");
-    eventually(SOON, async || Ok(shell.run(1, &["apps", "show", "cigar"]).await.is_ok())).await?;
+    eventually(SOON, async || shell.run(1, &["apps", "show", "cigar"]).await).await?;
 
     // What was exported makes the same app again, secrets included.
     let (told, _) = shell.run(0, &["apps", "import", &path, "--yes"]).await?;

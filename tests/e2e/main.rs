@@ -5,6 +5,7 @@
 mod access;
 mod apps_deploy;
 mod apps_failures;
+mod apps_host;
 mod apps_hostile;
 mod apps_kill;
 mod apps_remotes;

@@ -25,6 +25,34 @@ pub enum Work {
     Bad,
 }
 
+/// Where the process that does the work, or the one that puts it back, may die.
+pub const POINTS: [(&str, Work); 24] = [
+    ("before-prepare", Work::Good),
+    ("prepared", Work::Good),
+    ("before-fetch", Work::Good),
+    ("fetched", Work::Good),
+    ("checkout-made", Work::Good),
+    ("during-bundle", Work::Good),
+    ("during-release", Work::Good),
+    ("trial-started", Work::Good),
+    ("switch-noted", Work::Good),
+    ("switch-files", Work::Good),
+    ("switch-linked", Work::Good),
+    ("restart-noted", Work::Good),
+    ("restart-done", Work::Good),
+    ("during-health", Work::Good),
+    ("before-site", Work::Good),
+    ("commit-recorded", Work::Good),
+    ("committed", Work::Good),
+    ("prune-one", Work::Good),
+    ("undo-begun", Work::Bad),
+    ("undo-files", Work::Bad),
+    ("undo-linked", Work::Bad),
+    ("undo-put-back", Work::Bad),
+    ("undo-removed", Work::Bad),
+    ("undo-decided", Work::Bad),
+];
+
 /// The app `tobacco`, deployed again and again.
 pub struct Kills<'a> {
     yard: &'a Yard,
@@ -42,6 +70,8 @@ impl<'a> Kills<'a> {
     pub async fn begin(yard: &'a Yard) -> Result<Self> {
         let repository = yard.add(Self::KEY, "tobacco", |spec| (spec.keep_releases, spec.health_timeout_s) = (2, 30)).await?;
         yard.deploy_well(Self::KEY).await?;
+        // The database is there: without tasks there are more deaths in an hour.
+        yard.edit(Self::KEY, |spec| spec.release_tasks = Vec::new()).await?;
         let live = yard.answer(Self::KEY).await?;
         let mut kills = Self { yard, repository, good: live.commit.clone(), live, count: 1 };
         for _ in 0..2 {

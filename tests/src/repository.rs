@@ -42,6 +42,12 @@ impl Repository {
         Self { name: name.to_owned() }
     }
 
+    /// Its name, without the ending.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The folder on its host.
     #[must_use]
     pub fn folder(&self) -> String {
@@ -125,6 +131,13 @@ impl Change {
         self
     }
 
+    /// What its first line says.
+    #[must_use]
+    pub fn saying(mut self, subject: &str) -> Self {
+        subject.clone_into(&mut self.subject);
+        self
+    }
+
     /// The branch that it goes to.
     #[must_use]
     pub fn on(mut self, branch: &str) -> Self {
@@ -199,7 +212,7 @@ fn data(stream: &mut Vec<u8>, content: &[u8]) {
 }
 
 /// All files below a folder, in the order of their names.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();

@@ -26,6 +26,9 @@ use crate::world::{Plan, World};
 /// From the first step to the last, on a busy machine.
 const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(240);
 
+/// Visitors wait while an app restarts, and longer on a busy machine; nginx gives up after a minute.
+const VISIT_LIMIT: Duration = Duration::from_secs(65);
+
 /// What an app answers at /version: which code it is, and where that came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -65,7 +68,7 @@ impl Yard {
     pub async fn on(world: World, host: &str) -> Result<Self> {
         let admin = log_in_as_admin(&world).await?;
         let channel = admin.channel(&world.grpc(), Kind::Controller)?;
-        let web = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
+        let web = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(VISIT_LIMIT);
         for host in world.hosts() {
             host.run(&["systemctl", "enable", "--now", "postgresql.service", "nginx.service"]).await?;
         }
@@ -78,6 +81,12 @@ impl Yard {
     #[must_use]
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Gives the installation back.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        self.world
     }
 
     /// The administrator.

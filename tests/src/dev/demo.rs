@@ -1,4 +1,6 @@
-//! `./dev demo`: HMS on two real hosts, for a person to look at.
+//! `./dev demo`: HMS on two real hosts, with an app on each, for a person to look at.
+
+mod apps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hms_tests::testbed::{self, Testbed};
 use hms_tests::world::{ADMIN, Plan, World};
+use hms_tests::yard::Yard;
 use hms_tests::{browser, paths};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,22 +64,27 @@ async fn start(arguments: &Arguments) -> Result<()> {
     let progress = Progress::start("taking the demo's network");
     let bed = Testbed::demo().await?;
     let plan = Plan::new()
-        .host("asterra", &["cigar"])
-        .host("borealis", &["tobacco"])
+        .host("asterra", &[])
+        .host("borealis", &[])
         .kept_in(paths::cache().join("demo/world"))
         .binaries(binaries);
     // From here on Ctrl-C takes the hosts down instead of leaving them behind.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let report = |step: &str| progress.step(step);
-    let started = World::start(&bed, &plan, &report);
+    let started = async {
+        let yard = Yard::on(World::start(&bed, &plan, &report).await?, "asterra").await?;
+        progress.step("delivering the scripts");
+        yard.world().sync_scripts().await?;
+        progress.step("deploying the apps, with a bit of history (the first time only)");
+        apps::set_up(&yard).await?;
+        anyhow::Ok(yard.into_world())
+    };
     let world = tokio::select! {
         world = started => world?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    progress.step("delivering the scripts");
-    world.sync_scripts().await?;
     progress.step("starting some traffic");
     start_traffic(&world).await?;
     write_description(&world)?;
@@ -99,12 +107,12 @@ async fn start(arguments: &Arguments) -> Result<()> {
 
 /// Visitors for every app, as a service of the host it runs on.
 async fn start_traffic(world: &World) -> Result<()> {
-    for (host, app) in world.apps() {
-        let unit = format!("demo-traffic-{}.service", app.key());
+    for (host, app) in apps::APPS {
+        let host = world.host(host)?;
+        let unit = format!("demo-traffic-{app}.service");
         let text = format!(
-            "[Unit]\nDescription=Visitors of {0} (demo)\n\n[Service]\nDynamicUser=yes\nRestart=always\n\
-             ExecStart=/usr/bin/hms-dev traffic --host 127.0.0.1 --app {0}\n",
-            app.key()
+            "[Unit]\nDescription=Visitors of {app} (demo)\n\n[Service]\nDynamicUser=yes\nRestart=always\n\
+             ExecStart=/usr/bin/hms-dev traffic --host 127.0.0.1 --app {app}\n"
         );
         host.write_file(format!("/etc/systemd/system/{unit}"), text).await?;
         host.run(&["systemctl", "daemon-reload"]).await?;
@@ -149,12 +157,14 @@ fn print_summary(world: &World, detached: bool) {
     println!("  CA file    {}   (for browsers, curl and hmsctl)", ca_file.display());
     println!("\n  Hosts");
     for host in world.hosts() {
-        let apps = world.apps().filter(|(on, _)| on.name() == host.name()).map(|(_, app)| app.key());
-        println!("    {:<10} {}   {}", host.name(), host.address(), apps.collect::<Vec<_>>().join(", "));
+        let apps: Vec<&str> =
+            apps::APPS.iter().filter(|(on, _)| *on == host.name()).map(|(_, app)| *app).collect();
+        println!("    {:<10} {}   {}", host.name(), host.address(), apps.join(", "));
     }
     println!("\n  On the command line");
     println!("    export HMS_CONFIG_DIR={}", world.folder().join("hmsctl").join(ADMIN).display());
     println!("    {} apps", hmsctl.display());
+    println!("    {} apps deploy cigar", hmsctl.display());
     println!("    {} logs --app cigar -f", hmsctl.display());
     println!("    {} scripts run check_disk_space --all", hmsctl.display());
     if detached {

@@ -38,7 +38,11 @@ enum Command {
     /// Check formatting, lints and types.
     Lint,
     /// Measure against what people use today, and write docs/benchmarks.md.
-    Bench,
+    Bench {
+        /// Only kill deployments, at each point so many times, and count what became of them.
+        #[arg(long, value_name = "TIMES", num_args = 0..=1, default_missing_value = "25")]
+        kills: Option<usize>,
+    },
     /// Make the base image of the hosts, if there is none yet.
     Image,
     /// Ask the demo's apps for pages, for ever; runs inside a demo host.
@@ -69,8 +73,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
-        Command::Bench => {
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench::run())?;
+        Command::Bench { kills } => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench::run(kills))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Image => {

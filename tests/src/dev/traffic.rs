@@ -10,28 +10,29 @@ use anyhow::Result;
 /// What a visitor asks for, and how long the pause after it is. Now and then it goes wrong.
 const VISITS: [(&str, u64); 16] = [
     ("/", 900),
-    ("/products/1", 1300),
-    ("/products/2", 400),
-    ("/orders", 1700),
-    ("/", 700),
-    ("/products/4", 1100),
+    ("/ITEMS/1", 1300),
+    ("/ITEMS/2", 400),
+    ("/", 1700),
+    ("/version", 700),
+    ("/ITEMS/4", 1100),
     ("/favicon.ico", 300),
-    ("/orders", 2100),
-    ("/products/0", 800),
-    ("/products/3", 1400),
-    ("/products/99", 600),
+    ("/", 2100),
+    ("/ITEMS/3", 800),
+    ("/ITEMS/2", 1400),
+    ("/ITEMS/99", 600),
     ("/", 1800),
-    ("/orders", 500),
-    ("/products/1", 1200),
-    ("/orders/report", 1600),
+    ("/robots.txt", 500),
+    ("/ITEMS/1", 1200),
+    ("/report", 1600),
     ("/up", 1000),
 ];
 
 /// Visits the app until somebody ends this process.
 pub(crate) fn run(host: IpAddr, app: &str) -> Result<ExitCode> {
+    let items = if app == "tobacco" { "orders" } else { "products" };
     for (path, pause) in VISITS.iter().cycle() {
         // An app that is stopped or restarting is part of the show.
-        visit(host, app, path).ok();
+        visit(host, app, &path.replace("ITEMS", items)).ok();
         std::thread::sleep(Duration::from_millis(*pause));
     }
     Ok(ExitCode::SUCCESS)

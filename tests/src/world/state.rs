@@ -19,7 +19,11 @@ pub(super) fn fingerprint(bed: &Testbed, plan: &Plan) -> Result<String> {
     bed.image_id().hash(&mut hasher);
     plan.hosts.hash(&mut hasher);
     let repository = paths::repository();
-    for folder in ["migrations", "agent", "controller", "tests/src/world", "tests/rails"] {
+    for file in crate::repository::files(&repository.join("tests/rails"))? {
+        file.hash(&mut hasher);
+        fs::read(file)?.hash(&mut hasher);
+    }
+    for folder in ["migrations", "agent", "controller", "tests/src/world", "tests/src/dev/demo"] {
         let mut files: Vec<_> = fs::read_dir(repository.join(folder))
             .with_context(|| format!("cannot read {folder}"))?
             .collect::<Result<_, _>>()?;

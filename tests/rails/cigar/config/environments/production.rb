@@ -5,7 +5,8 @@ Rails.application.configure do
   config.log_level = :info
   config.log_tags = [:request_id]
   config.assets.compile = false
-  config.public_file_server.enabled = ENV["RAILS_SERVE_STATIC_FILES"].present?
+  # nginx serves them.
+  config.public_file_server.enabled = false
   config.active_record.dump_schema_after_migration = false
   config.active_support.deprecation = :notify
 

@@ -4,6 +4,8 @@ Rails.application.configure do
   config.consider_all_requests_local = false
   config.log_level = :info
   config.log_tags = [:request_id]
+  # nginx serves them.
+  config.public_file_server.enabled = false
   config.active_record.dump_schema_after_migration = false
   config.active_support.deprecation = :notify
 
