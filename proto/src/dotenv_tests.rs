@@ -1,3 +1,5 @@
+//! Texts as people write them into .env files, and as they should not be.
+
 use proptest::prelude::*;
 
 use super::*;

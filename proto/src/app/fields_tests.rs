@@ -1,3 +1,5 @@
+//! Each field of a specification, inside and outside its range.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Corpora of what names of apps must and must not let through.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Corpora of addresses, branches and commits, ordinary and hostile.
+
 use proptest::prelude::*;
 
 use super::*;
