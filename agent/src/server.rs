@@ -6,9 +6,10 @@ use arc_swap::ArcSwap;
 use hms_proto::{
     DESCRIPTORS,
     host::v1::{
-        app_service_server::AppServiceServer, host_service_server::HostServiceServer, job_service_server::JobServiceServer,
-        log_service_server::LogServiceServer, nginx_service_server::NginxServiceServer,
-        script_service_server::ScriptServiceServer, unit_service_server::UnitServiceServer,
+        app_service_server::AppServiceServer, host_service_server::HostServiceServer,
+        job_service_server::JobServiceServer, log_service_server::LogServiceServer,
+        nginx_service_server::NginxServiceServer, script_service_server::ScriptServiceServer,
+        unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
 };

@@ -131,11 +131,9 @@ fn read(path: &Path) -> Result<Option<String>, Fault> {
 /// systemd reads its own, what starts at boot is enabled, and an environment in memory is what the sealed one says.
 /// `true`: something was different. Calling it again does what is left to do.
 pub(crate) async fn put(session: &Session, app: &App, files: &Files) -> Result<bool, Fault> {
-    let mut changed = Vec::new();
+    let mut is_changed = false;
     for item in Item::ALL.into_iter().filter(|item| *item != Item::Site) {
-        if put_one(app, item, files.get(item))? {
-            changed.push(item);
-        }
+        is_changed |= put_one(app, item, files.get(item))?;
         // One by one: what was written and not noted would be taken for somebody else's.
         installed::change(app, |installed| installed.files.set(item, files.get(item).map(str::to_owned)))?;
         crate::deploy::fail::point(&format!("put-{}", item.name()));
@@ -144,20 +142,18 @@ pub(crate) async fn put(session: &Session, app: &App, files: &Files) -> Result<b
     installed::change(app, |installed| installed.secrets_version = version)?;
     let is_plain = files.get(Item::Environment).is_some();
     let drop_in = app.environment_drop_in();
-    let is_over = !is_plain && drop_in.exists();
-    if is_over {
+    if !is_plain && drop_in.exists() {
         remove_file(&drop_in).map_err(|e| unwritable(&drop_in, &e))?;
         transient::stop(session, &app.environment_unit(), transient::STOP).await?;
     }
-    if is_over || changed.iter().any(|item| item.is_of_systemd()) {
-        reload(session, app).await?;
-    }
+    // Also when nothing differs: one that was killed may have written the files, and gone no further.
+    reload(session, app).await?;
     if is_plain {
         // It writes the environment to memory, and has systemd read it.
         transient::restart(session, &app.environment_unit()).await?;
     }
     enable(session, app).await?;
-    Ok(!changed.is_empty())
+    Ok(is_changed)
 }
 
 fn put_one(app: &App, item: Item, text: Option<&str>) -> Result<bool, Fault> {

@@ -65,7 +65,9 @@ impl Work {
                 .hint("Make one with `hmsctl apps secrets rotate KEY git-private-key`, and tell the server its public part."));
         }
         let what = format!("git could not fetch `{branch}`: it");
-        sandbox::run_well(&self.session, &fetch, &self.output, &what).await.map_err(|f| self.with_last_words(f))?;
+        sandbox::run_well(&self.session, &fetch, &self.output, &what)
+            .await
+            .map_err(|f| self.with_last_words(f))?;
         fail::point("fetched");
         let printed = Output::kept(LOOK_MOST);
         let look = git.look(&branch, wanted.as_ref(), self.confined("look"));
@@ -114,12 +116,18 @@ impl Work {
         let ran = sandbox::run_well(&self.session, &checkout, &self.output, "the checkout").await;
         ran.map_err(|fault| self.with_last_words(fault))?;
         if !sandbox::fits(&folder, git::RELEASE) {
-            return Err(Fault::new(FaultKind::Failed, "the release is larger than 2 GiB, or has more than 200,000 files"));
+            return Err(Fault::new(
+                FaultKind::Failed,
+                "the release is larger than 2 GiB, or has more than 200,000 files",
+            ));
         }
         let lockfile = read_in(&folder, "Gemfile.lock")?;
         if lockfile.is_empty() || read_in(&folder, "config.ru")?.is_empty() {
-            return Err(Fault::new(FaultKind::Failed, "the commit is no Rails app: it has no Gemfile.lock, or no config.ru")
-                .hint("Commit both. The app must be at the top of its repository."));
+            return Err(Fault::new(
+                FaultKind::Failed,
+                "the commit is no Rails app: it has no Gemfile.lock, or no config.ru",
+            )
+            .hint("Commit both. The app must be at the top of its repository."));
         }
         let migrations = migrations::read(&folder).map_err(|e| {
             Fault::new(FaultKind::Failed, format!("the migrations of the release cannot be read: {e}"))
@@ -179,7 +187,11 @@ impl Work {
     /// Brings the gems.
     pub(super) async fn bundle(&mut self) -> Result<Done, Fault> {
         let local = self.app.spec().gems() == Gems::System;
-        let command = self.bundler(if local { &["install", "--local"] } else { &["install", "--jobs", "2", "--retry", "2"] });
+        let command = self.bundler(if local {
+            &["install", "--local"]
+        } else {
+            &["install", "--jobs", "2", "--retry", "2"]
+        });
         let unit = Confined { network: !local, limit: BUNDLE, ..self.app_unit("bundle", command, false)? };
         let ran = sandbox::run_well(&self.session, &unit, &self.output, "`bundle`").await;
         ran.map_err(|fault| self.with_last_words(fault))?;
@@ -208,11 +220,14 @@ impl Work {
         let spec = self.app.spec();
         let local = !spec.database_name.is_empty() && spec.database_auth() != DatabaseAuth::Scram;
         let done = self.tasks("release", &tasks, !local).await?;
-        let destructive: Vec<_> = pending.iter().filter(|m| m.is_destructive).map(|m| m.name.as_str()).collect();
+        let destructive: Vec<_> =
+            pending.iter().filter(|m| m.is_destructive).map(|m| m.name.as_str()).collect();
         match (done, migrates, pending.len()) {
             (Done::Skipped(why), ..) => skipped(why),
             (Done::Well(what), false, _) | (Done::Well(what), true, 0) => well(what),
-            (Done::Well(what), true, count) if destructive.is_empty() => well(format!("{what}; new migrations: {count}")),
+            (Done::Well(what), true, count) if destructive.is_empty() => {
+                well(format!("{what}; new migrations: {count}"))
+            }
             (Done::Well(what), true, count) => {
                 let names = destructive.join(", ");
                 well(format!("{what}; new migrations: {count}, of which may destroy something: {names}"))
@@ -273,7 +288,11 @@ impl Work {
         let well_so_far = super::health::on_socket(&self.app, &socket, alive).await;
         running.stop().await?;
         well_so_far.map_err(|fault| self.with_last_words(fault))?;
-        well(format!("it boots, and answers on {}: {:.1} s", self.app.spec().health_path, began.elapsed().as_secs_f32()))
+        well(format!(
+            "it boots, and answers on {}: {:.1} s",
+            self.app.spec().health_path,
+            began.elapsed().as_secs_f32()
+        ))
     }
 }
 

@@ -70,7 +70,11 @@ pub(crate) struct Git<'a> {
 
 impl Git<'_> {
     fn command(&self, settings: &[String], words: &[&str]) -> Vec<String> {
-        let mut argv = vec![GIT.to_owned(), format!("--git-dir={}", self.mirror.display()), "--no-replace-objects".into()];
+        let mut argv = vec![
+            GIT.to_owned(),
+            format!("--git-dir={}", self.mirror.display()),
+            "--no-replace-objects".into(),
+        ];
         let all = SETTINGS.iter().map(|s| (*s).to_owned()).chain(settings.iter().cloned());
         argv.extend(all.flat_map(|setting| ["-c".to_owned(), setting]));
         argv.extend(words.iter().map(|w| (*w).to_owned()));
@@ -82,7 +86,10 @@ impl Git<'_> {
         match self.url.transport() {
             Transport::File => vec!["protocol.file.allow=always".into()],
             Transport::Https => {
-                vec!["protocol.https.allow=always".into(), format!("credential.helper={} git-credential", self.helper)]
+                vec![
+                    "protocol.https.allow=always".into(),
+                    format!("credential.helper={} git-credential", self.helper),
+                ]
             }
             // No word of it is anybody's but ours. The user, the host and the port come from git, each as an argument.
             Transport::Ssh => vec![
@@ -130,9 +137,21 @@ impl Git<'_> {
     }
 
     /// Prints what is known of a commit; without one, of the one that the branch points at.
-    pub(crate) fn look(&self, branch: &BranchName, commit: Option<&CommitId>, confined: Confined) -> Confined {
+    pub(crate) fn look(
+        &self,
+        branch: &BranchName,
+        commit: Option<&CommitId>,
+        confined: Confined,
+    ) -> Confined {
         let full = branch.full();
-        let show = ["log", "-1", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%H%x00%s%x00%an"];
+        let show = [
+            "log",
+            "-1",
+            "--no-show-signature",
+            "--no-color",
+            "--encoding=UTF-8",
+            "--format=%H%x00%s%x00%an",
+        ];
         let wanted = commit.map_or(full.as_str(), CommitId::as_str);
         let show = self.command(&[], &[&show[..], &["--end-of-options", wanted, "--"]].concat());
         let mut commands = vec![show];
@@ -211,7 +230,8 @@ pub(crate) fn commit(printed: &[u8]) -> Result<Commit, Fault> {
 /// `hms-agent git-credential get`: tells git the token for the server that it asks about (gitcredentials(7)).
 pub(crate) fn credential(verb: &str) {
     let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from).unwrap_or_default();
-    let token = crate::files::read_if_there(&folder.join(TOKEN), 64 * 1024).ok().flatten().unwrap_or_default();
+    let token =
+        crate::files::read_if_there(&folder.join(TOKEN), 64 * 1024).ok().flatten().unwrap_or_default();
     let token = String::from_utf8_lossy(&token);
     if verb == "get" && !token.trim().is_empty() {
         // Any user will do where a token is taken; some servers want it not to be empty.
@@ -244,9 +264,12 @@ mod tests {
         let fetch = settings(&https.commands[1]);
         let allowed: Vec<_> = fetch.iter().filter(|s| s.starts_with("protocol.")).collect();
         assert_eq!(allowed, [&"protocol.allow=never", &"protocol.https.allow=always"]);
-        for setting in
-            ["http.followRedirects=false", "core.hooksPath=/dev/null", "submodule.recurse=false", "core.fsmonitor=false"]
-        {
+        for setting in [
+            "http.followRedirects=false",
+            "core.hooksPath=/dev/null",
+            "submodule.recurse=false",
+            "core.fsmonitor=false",
+        ] {
             assert!(https.commands.iter().all(|c| settings(c).contains(&setting)), "{setting}");
         }
         // An empty helper forgets those before it: only ours is asked.
@@ -264,8 +287,11 @@ mod tests {
     fn ssh_believes_only_the_keys_that_are_pinned() {
         let main = BranchName::try_from("main").unwrap();
         let ssh = git("git@github.com:a/b.git").fetch(&main, unit());
-        let command = *settings(&ssh.commands[1]).iter().rfind(|s| s.starts_with("core.sshCommand=")).unwrap();
-        for option in ["-F none", "StrictHostKeyChecking=yes", "BatchMode=yes", "GlobalKnownHostsFile=/dev/null"] {
+        let command =
+            *settings(&ssh.commands[1]).iter().rfind(|s| s.starts_with("core.sshCommand=")).unwrap();
+        for option in
+            ["-F none", "StrictHostKeyChecking=yes", "BatchMode=yes", "GlobalKnownHostsFile=/dev/null"]
+        {
             assert!(command.contains(option), "{command}");
         }
         assert!(command.contains("/run/credentials/hms-job-7-fetch.service/known-hosts"));
@@ -281,14 +307,21 @@ mod tests {
         let commit_id = CommitId::try_from(id.as_str()).unwrap();
         let main = BranchName::try_from("main").unwrap();
         let look = git("file:///srv/git/a.git").look(&main, Some(&commit_id), unit());
-        assert!(look.commands[0].ends_with(&["--end-of-options".into(), id.clone(), "refs/heads/main".into()]));
+        assert!(look.commands[0].ends_with(&[
+            "--end-of-options".into(),
+            id.clone(),
+            "refs/heads/main".into()
+        ]));
         let release = Path::new("/srv/cigar/releases/x");
         let checkout = git("file:///srv/git/a.git").checkout(&commit_id, release, unit());
         assert!(checkout.commands[0].ends_with(&[id.clone(), "--".into(), ".".into()]));
         assert_eq!(checkout.commands[0][2], "--work-tree=/srv/cigar/releases/x");
         assert_eq!(checkout.writes, [release]);
         let seen = commit(format!("{id}\0Add \u{7}a box\0Ada\n").as_bytes()).unwrap();
-        assert_eq!((seen.id.as_str(), seen.subject.as_str(), seen.author.as_str()), (id.as_str(), "Add a box", "Ada"));
+        assert_eq!(
+            (seen.id.as_str(), seen.subject.as_str(), seen.author.as_str()),
+            (id.as_str(), "Add a box", "Ada")
+        );
         assert!(commit(b"main\0x\0y").is_err() && commit(b"").is_err());
     }
 }

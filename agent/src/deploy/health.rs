@@ -65,7 +65,11 @@ fn bad(answer: &Answer) -> String {
     });
     let words: String = words.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
     let words: String = words.chars().take(TOLD).collect();
-    if words.is_empty() { format!("it answers {}", answer.status) } else { format!("it answers {}: {words}", answer.status) }
+    if words.is_empty() {
+        format!("it answers {}", answer.status)
+    } else {
+        format!("it answers {}: {words}", answer.status)
+    }
 }
 
 /// The name that the app is asked by.

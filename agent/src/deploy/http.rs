@@ -54,7 +54,8 @@ fn parse(text: &[u8]) -> Option<Answer> {
     let rest = text.strip_prefix(b"HTTP/1.")?;
     let status = std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok()?;
     let head = text.windows(4).position(|w| w == b"\r\n\r\n")?;
-    let chunked = String::from_utf8_lossy(&text[..head]).to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let chunked =
+        String::from_utf8_lossy(&text[..head]).to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = &text[head + 4..];
     Some(Answer { status, body: if chunked { join(body) } else { body.to_vec() } })
 }
@@ -65,7 +66,10 @@ fn join(mut body: &[u8]) -> Vec<u8> {
     while let Some(end) = body.windows(2).position(|w| w == b"\r\n") {
         let size = String::from_utf8_lossy(&body[..end]);
         let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16).unwrap_or(0);
-        let Some(chunk) = body.get(end + 2..).and_then(|rest| rest.get(..size)).filter(|c| !c.is_empty()) else { break };
+        let Some(chunk) = body.get(end + 2..).and_then(|rest| rest.get(..size)).filter(|c| !c.is_empty())
+        else {
+            break;
+        };
         content.extend_from_slice(chunk);
         body = body.get(end + 2 + size + 2..).unwrap_or_default();
     }
@@ -81,7 +85,8 @@ mod tests {
         let of = |text: &str| parse(text.as_bytes()).map(|a| (a.status, String::from_utf8(a.body).unwrap()));
         assert_eq!(of("HTTP/1.1 200 OK\r\nA: b\r\n\r\nup"), Some((200, "up".into())));
         assert_eq!(of("HTTP/1.0 503 Busy\r\n\r\n"), Some((503, String::new())));
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
         assert_eq!(of(chunked), Some((200, "abcde".into())));
         for bad in ["", "HTTP/1.1", "HTTP/1.1 2x0 OK\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\n"] {
             assert_eq!(of(bad), None, "{bad:?}");

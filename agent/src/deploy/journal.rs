@@ -130,7 +130,8 @@ impl Journal {
     /// Goes on with the one that is there.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = Self::path(folder);
-        let cut = files::read_if_there(&path, MOST)?.is_some_and(|text| text.last().is_some_and(|b| *b != b'\n'));
+        let cut =
+            files::read_if_there(&path, MOST)?.is_some_and(|text| text.last().is_some_and(|b| *b != b'\n'));
         let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         if cut {
             // What was cut short must not take the next line with it.

@@ -58,8 +58,10 @@ fn for_each_line_that_was_written_there_is_one_thing_more_to_put_back() {
 
 #[test]
 fn what_was_there_first_is_what_is_put_back() {
-    let switching = |release: &str| Line::Switching(Box::new(Before { release: release.into(), ..Before::default() }));
-    let left = left(&[switching("first"), switching("second"), Line::Site(None), Line::Site(Some("x".into()))]);
+    let switching =
+        |release: &str| Line::Switching(Box::new(Before { release: release.into(), ..Before::default() }));
+    let left =
+        left(&[switching("first"), switching("second"), Line::Site(None), Line::Site(Some("x".into()))]);
     assert_eq!((left.before.unwrap().release.as_str(), left.site), ("first", Some(None)));
 }
 

@@ -95,7 +95,8 @@ mod tests {
     fn what_is_kept_between_releases_is_linked_into_each() {
         let (release, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir_all(release.path().join("public/uploads/old")).unwrap();
-        let lay = || lay_out(release.path(), shared.path(), "c0ffee", &paths(&["tmp", "log", "public/uploads"]));
+        let lay =
+            || lay_out(release.path(), shared.path(), "c0ffee", &paths(&["tmp", "log", "public/uploads"]));
         fs::create_dir(release.path().join(".bundle")).unwrap();
         lay().unwrap();
         lay().unwrap();

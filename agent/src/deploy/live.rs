@@ -218,7 +218,8 @@ fn remove_strays(app: &App, records: &[Record]) -> Result<(), Fault> {
 
 /// Sealed secrets that neither a release nor the units refer to.
 fn remove_secrets(app: &App) -> Result<(), Fault> {
-    let mut needed: Vec<u32> = releases::all(app)?.iter().map(|record| record.release.secrets_version).collect();
+    let mut needed: Vec<u32> =
+        releases::all(app)?.iter().map(|record| record.release.secrets_version).collect();
     needed.push(installed::read(app)?.secrets_version);
     for entry in std::fs::read_dir(app.folder()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -233,7 +234,9 @@ fn remove_secrets(app: &App) -> Result<(), Fault> {
 
 /// What is noted of a release once it is live and well. Done twice, it is the same.
 pub(super) fn finish(app: &App, release: &str, live_usec: i64) -> Result<(), Fault> {
-    let Some(mut record) = releases::all(app)?.into_iter().find(|r| r.release.id == release) else { return Ok(()) };
+    let Some(mut record) = releases::all(app)?.into_iter().find(|r| r.release.id == release) else {
+        return Ok(());
+    };
     (record.release.healthy, record.release.live_usec) = (true, live_usec);
     releases::save(app, &record)
 }
@@ -250,7 +253,8 @@ pub(super) async fn note_running(
     installed::change(app, |installed| {
         let same = installed.running.as_ref().filter(|run| is_phased && run.invocation_id == invocation_id);
         let secrets_version = same.map_or(version, |run| run.secrets_version);
-        installed.running = Some(installed::Running { invocation_id, secrets_version, release: release.to_owned() });
+        installed.running =
+            Some(installed::Running { invocation_id, secrets_version, release: release.to_owned() });
     })?;
     Ok(())
 }

@@ -52,7 +52,9 @@ pub(crate) fn read(release: &Path) -> io::Result<Vec<Migration>> {
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let folder = match rustix::fs::openat2(&root, FOLDER, flags | OFlags::DIRECTORY, Mode::empty(), inside) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => return Ok(Vec::new()),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+            return Ok(Vec::new());
+        }
         other => other?,
     };
     let mut found = Vec::new();
@@ -125,7 +127,9 @@ mod tests {
     #[test]
     fn what_may_destroy_something_is_told_from_what_adds() {
         let change = |body: &str| {
-            is_destructive(&format!("class A < ActiveRecord::Migration[6.1]\n  def change\n    {body}\n  end\nend\n"))
+            is_destructive(&format!(
+                "class A < ActiveRecord::Migration[6.1]\n  def change\n    {body}\n  end\nend\n"
+            ))
         };
         for harmless in [
             "create_table :boxes do |t|\n      t.string :name\n    end",
@@ -142,9 +146,11 @@ mod tests {
         for method in DESTRUCTIVE {
             assert!(change(&format!("{method} :boxes, :size")), "{method}");
         }
-        for destructive in
-            ["change_table(:boxes) { |t| t.remove :size }", "connection.execute('DROP TABLE boxes')", "Box.delete_all"]
-        {
+        for destructive in [
+            "change_table(:boxes) { |t| t.remove :size }",
+            "connection.execute('DROP TABLE boxes')",
+            "Box.delete_all",
+        ] {
             assert!(change(destructive), "{destructive}");
         }
     }
@@ -170,7 +176,9 @@ mod tests {
         assert!(read(release.path()).unwrap().is_empty());
         std::fs::remove_file(release.path().join("db/migrate")).unwrap();
         std::fs::create_dir(release.path().join("db/migrate")).unwrap();
-        let file = |name: &str, text: &str| std::fs::write(release.path().join("db/migrate").join(name), text).unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(release.path().join("db/migrate").join(name), text).unwrap()
+        };
         file("2_b.rb", "drop_table :a");
         file("1_a.rb", "create_table :a");
         file("note.txt", "");

@@ -35,7 +35,7 @@ struct Inner {
 }
 
 impl Output {
-    /// The standard output of this process, which is a job's output file. `there`: bytes that it has already.
+    /// The standard output of this process, which is a job's output file.
     pub(crate) fn of_job() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let written = file.metadata().map_or(0, |about| about.len());

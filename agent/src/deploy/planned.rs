@@ -38,7 +38,14 @@ pub(crate) async fn plan(bus: &Arc<Bus>, state: &Path, request: PlanAppRequest) 
         (Some(target), JobKind::Rollback) => App::new(target.spec.clone(), state)?,
         _ => app,
     };
-    let look = Look { session: &session, app: &app, live: live_record, target: target.as_ref(), kind, request: &request };
+    let look = Look {
+        session: &session,
+        app: &app,
+        live: live_record,
+        target: target.as_ref(),
+        kind,
+        request: &request,
+    };
     let mut made = look.plan().await?;
     look.add_restart(&mut made).await?;
     look.add_target(&mut made)?;
@@ -102,7 +109,8 @@ impl Look<'_> {
     async fn need(&self) -> Result<Need, Fault> {
         let Some(target) = self.target else { return Ok(Need::default()) };
         let need =
-            work::need(self.session, self.app, self.live, target, &self.files().await?, self.version()).await?;
+            work::need(self.session, self.app, self.live, target, &self.files().await?, self.version())
+                .await?;
         // Which commit it will be, nobody knows yet: it is taken for one with the same gems.
         Ok(Need { code: need.code || self.kind == JobKind::Deploy, ..need })
     }
@@ -124,7 +132,8 @@ impl Look<'_> {
             Ok(Choice { kind, reason }) => {
                 let if_same = self.kind == JobKind::Deploy && kind == RestartKind::Phased;
                 plan.set_restart(kind);
-                plan.restart_reason = if if_same { format!("{reason}; if its Gemfile.lock stays the same") } else { reason };
+                plan.restart_reason =
+                    if if_same { format!("{reason}; if its Gemfile.lock stays the same") } else { reason };
                 plan.impact = restart::impact(kind).into();
             }
             Err(fault) => plan.refusals.push(fault.message),

@@ -59,7 +59,8 @@ impl Work {
         let version = target.release.secrets_version;
         if version > 0 && !self.app.sealed(version).is_file() {
             let message = format!("the host does not have version {version} of the secrets any longer");
-            return Err(Fault::new(FaultKind::Failed, message).hint("Deploy its commit again, with the secrets of today."));
+            return Err(Fault::new(FaultKind::Failed, message)
+                .hint("Deploy its commit again, with the secrets of today."));
         }
         let ran = releases::unknown_to(target, &releases::migrated(&self.app)?);
         let destructive: Vec<_> = ran.iter().filter(|m| m.is_destructive).map(|m| m.name.as_str()).collect();
@@ -101,7 +102,8 @@ impl Work {
             return Ok(());
         }
         let (free, needed) = (free / 1024 / 1024, needed / 1024 / 1024);
-        let message = format!("only {free} MiB are free at {}; a release needs {needed} MiB", place.display());
+        let message =
+            format!("only {free} MiB are free at {}; a release needs {needed} MiB", place.display());
         Err(Fault::new(FaultKind::Failed, message).hint("Free space, or keep fewer releases."))
     }
 
@@ -109,7 +111,11 @@ impl Work {
     fn stays_in_its_folder(&self) -> Result<(), Fault> {
         match App::load(self.app.key(), self.store.state())?.map(|applied| applied.root()) {
             Some(root) if root != self.app.root() && root.join("releases").is_dir() => {
-                let message = format!("the app is in `{}`, and cannot move to `{}`", root.display(), self.app.root().display());
+                let message = format!(
+                    "the app is in `{}`, and cannot move to `{}`",
+                    root.display(),
+                    self.app.root().display()
+                );
                 Err(Fault::new(FaultKind::Failed, message)
                     .hint("Leave its root as it is; or remove the app from its host first."))
             }
@@ -122,8 +128,11 @@ impl Work {
             return Ok(());
         }
         if !site::is_installed() {
-            return Err(Fault::new(FaultKind::Failed, "the app has a site, and nginx is not installed on this host")
-                .hint("Install nginx, or take the names of the site out of the app's settings."));
+            return Err(Fault::new(
+                FaultKind::Failed,
+                "the app has a site, and nginx is not installed on this host",
+            )
+            .hint("Install nginx, or take the names of the site out of the app's settings."));
         }
         site::is_free(&self.nginx()?)
     }
@@ -148,7 +157,9 @@ impl Work {
             files::replace(&self.app.sealed(version), &sealed)
         };
         if version > 0 {
-            keep().map_err(|e: std::io::Error| crate::internal(format!("cannot keep the secrets of the app: {e}")))?;
+            keep().map_err(|e: std::io::Error| {
+                crate::internal(format!("cannot keep the secrets of the app: {e}"))
+            })?;
             let names = self.secrets.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
             installed::change(&self.app, |installed| drop(installed.secret_names.insert(version, names)))?;
         }
@@ -158,10 +169,8 @@ impl Work {
 
 /// Why a release cannot be gone back to just so.
 pub(super) fn destroyed(id: &str, migrations: &[&str]) -> Fault {
-    let message = format!(
-        "migrations that ran after {id} may have destroyed what it needs: {}",
-        migrations.join(", ")
-    );
+    let message =
+        format!("migrations that ran after {id} may have destroyed what it needs: {}", migrations.join(", "));
     Fault::new(FaultKind::Failed, message)
         .hint("Look at them. If the release can live with the database of today: `--accept-destructive`.")
 }
@@ -170,7 +179,8 @@ pub(super) fn destroyed(id: &str, migrations: &[&str]) -> Fault {
 pub(super) fn drifted(app: &App) -> Result<Vec<Item>, Fault> {
     let (wrote, there) = (installed::read(app)?.files, provision::on_host(app)?);
     let adopted = |item: Item| app.spec().overrides.get(item.name()).map(String::as_str) == there.get(item);
-    let differs = |item: &Item| wrote.get(*item) != there.get(*item) && !(there.get(*item).is_some() && adopted(*item));
+    let differs =
+        |item: &Item| wrote.get(*item) != there.get(*item) && !(there.get(*item).is_some() && adopted(*item));
     Ok(Item::ALL.into_iter().filter(differs).collect())
 }
 

@@ -71,7 +71,9 @@ mod tests {
         assert!(of(CLUSTER).all_reached(1));
         assert!(!of(CLUSTER).all_reached(2));
         assert!(!of(&CLUSTER.replacen("true", "false", 1)).all_reached(1));
-        assert!(!of(&CLUSTER.replacen("\"index\":0,\"phase\":1", "\"index\":0,\"phase\":0", 1)).all_reached(1));
+        assert!(
+            !of(&CLUSTER.replacen("\"index\":0,\"phase\":1", "\"index\":0,\"phase\":0", 1)).all_reached(1)
+        );
         assert!(!of(&CLUSTER.replace("\"workers\":2", "\"workers\":3")).all_reached(1));
         assert!(!of(r#"{"backlog":0,"running":5,"pool_capacity":5,"max_threads":5}"#).all_reached(0));
     }

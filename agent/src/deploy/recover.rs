@@ -8,8 +8,7 @@ use hms_proto::{fault::Fault, host::v1::JobKind, names::ReleaseId};
 use super::{
     fail, health,
     journal::{Journal, Left, Line},
-    live,
-    releases,
+    live, releases,
     restart::Restart,
     site,
     state::Before,
@@ -73,7 +72,10 @@ impl Opened {
 
     /// What was live before the process was gone stays so.
     fn close(&mut self, cause: &str) {
-        self.steps.end_running(&[(Step::Site, Done::Well(String::new())), (Step::Prune, Done::Skipped(cause.to_owned()))]);
+        self.steps.end_running(&[
+            (Step::Site, Done::Well("well".to_owned())),
+            (Step::Prune, Done::Skipped(cause.to_owned())),
+        ]);
     }
 
     /// Why the process ended before its work was done.
@@ -94,7 +96,9 @@ impl Opened {
             "timeout" => format!("it took longer than {} s", entry.record.timeout_s),
             "oom-kill" => "its process needed more memory than there is for it".to_owned(),
             "signal" | "core-dump" => format!("its process was ended by signal {}", said("EXIT_STATUS")),
-            _ => entry.notes.failed.unwrap_or_else(|| "its process ended before its work was done".to_owned()),
+            _ => {
+                entry.notes.failed.unwrap_or_else(|| "its process ended before its work was done".to_owned())
+            }
         })
     }
 
@@ -104,7 +108,11 @@ impl Opened {
         if left.kind == JobKind::Remove {
             self.settle_site(left, state).await?;
             let (step, why) = self.steps.failed().unwrap_or_default();
-            return Ok(reason(&step, &why, "what was removed stays removed; remove the app again for the rest"));
+            return Ok(reason(
+                &step,
+                &why,
+                "what was removed stays removed; remove the app again for the rest",
+            ));
         }
         self.settle_site(left, state).await?;
         fail::point("undo-site");
@@ -122,7 +130,10 @@ impl Opened {
         }
         fail::point("undo-removed");
         if !left.migrated.is_empty() {
-            said.push_str(&format!("; these migrations may have run, and stay: {}", left.migrated.join(", ")));
+            said.push_str(&format!(
+                "; these migrations may have run, and stay: {}",
+                left.migrated.join(", ")
+            ));
         }
         let (step, why) = self.steps.failed().unwrap_or_default();
         Ok(reason(&step, &why, &said))
@@ -193,14 +204,20 @@ impl Opened {
             if self.is_stopping().await {
                 return Err(fault);
             }
-            return Ok(format!("the files were put back, but the app does not start with them: {}", fault.message));
+            return Ok(format!(
+                "the files were put back, but the app does not start with them: {}",
+                fault.message
+            ));
         }
         fail::point("undo-restarted");
         let version = before.installed.secrets_version;
         live::note_running(&self.session, app, &before.release, version, false).await?;
         match health::on_socket(app, &app.socket(), async || Ok(())).await {
             Ok(_) => Ok(back),
-            Err(fault) => Ok(format!("everything was put back, but the app is not well as it was before: {}", fault.message)),
+            Err(fault) => Ok(format!(
+                "everything was put back, but the app is not well as it was before: {}",
+                fault.message
+            )),
         }
     }
 
@@ -231,7 +248,11 @@ mod tests {
 
     #[test]
     fn a_failure_says_where_why_and_what_was_done_about_it() {
-        let outcome = reason("bundle", "`bundle install` ended with exit status 7\nline\nlast", "what runs was not touched");
+        let outcome = reason(
+            "bundle",
+            "`bundle install` ended with exit status 7\nline\nlast",
+            "what runs was not touched",
+        );
         assert_eq!(
             outcome.reason,
             "`bundle` failed: `bundle install` ended with exit status 7; what runs was not touched\nline\nlast"

@@ -143,7 +143,8 @@ pub(crate) fn target(records: &[Record], live: Option<&ReleaseId>, wanted: &str)
     };
     if !wanted.is_empty() {
         let Some(found) = records.iter().find(|record| record.release.id == wanted) else {
-            return Err(Fault::not_found("release", wanted).hint("It may have been pruned. `hmsctl apps releases` shows what the host has."));
+            return Err(Fault::not_found("release", wanted)
+                .hint("It may have been pruned. `hmsctl apps releases` shows what the host has."));
         };
         return match found.release.id == live {
             true => none(format!("`{wanted}` is live already")),

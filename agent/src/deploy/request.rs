@@ -42,7 +42,8 @@ impl Request {
     /// Where the app's secrets are, sealed. `None`: it has none.
     pub(crate) fn env(&self, store: &Store, id: &JobId) -> Option<PathBuf> {
         let own = store.file(id, ENV);
-        let delivered = super::releases::secrets_path(store.state(), &self.spec.key, self.asked.secrets_version);
+        let delivered =
+            super::releases::secrets_path(store.state(), &self.spec.key, self.asked.secrets_version);
         [own, delivered].into_iter().find(|path| self.asked.secrets_version > 0 && path.is_file())
     }
 }

@@ -88,7 +88,10 @@ impl Need {
             return choice(RestartKind::Socket, format!("new: {}", kept.join(", ")));
         }
         match self.code {
-            true => choice(RestartKind::Phased, "only the code is new, and workers can be replaced one by one".into()),
+            true => choice(
+                RestartKind::Phased,
+                "only the code is new, and workers can be replaced one by one".into(),
+            ),
             false => choice(RestartKind::None, "nothing that runs has changed".into()),
         }
     }
@@ -166,7 +169,11 @@ impl Restart<'_> {
         let began = Instant::now();
         let done = match choice.kind {
             RestartKind::None | RestartKind::Auto => return Ok(format!("none: {}", choice.reason)),
-            RestartKind::Phased => self.or_socket(self.phased().await).await?,
+            RestartKind::Phased => {
+                let done = self.phased().await;
+                self.old_serve_on(&done).await?;
+                self.or_socket(done).await?
+            }
             RestartKind::Hot => self.or_socket(self.hot().await).await?,
             RestartKind::Socket => self.socket().await.map(|()| None)?,
             RestartKind::Full => self.full().await.map(|()| None)?,
@@ -177,6 +184,17 @@ impl Restart<'_> {
             None => format!("{word}, {took:.1} s: {}", choice.reason),
             Some(why) => format!("{word} was not enough ({why}), so socket-preserving, {took:.1} s"),
         })
+    }
+
+    /// When no new worker loads the app, those of before serve on. A new process would load it no better, and serve nobody.
+    async fn old_serve_on(&self, done: &Result<(), String>) -> Result<(), Fault> {
+        let Err(why) = done else { return Ok(()) };
+        let Ok(stats) = puma::stats(&self.app.control()).await else { return Ok(()) };
+        let is_new = |worker: &puma::Worker| worker.phase == stats.phase && worker.booted;
+        if stats.old_workers == 0 || stats.worker_status.iter().any(is_new) {
+            return Ok(());
+        }
+        Err(Fault::new(FaultKind::Failed, format!("{why}: no new one has loaded the app, and those of before serve on")))
     }
 
     /// When the mild way did not do it, the sure one. Why, if so.
@@ -198,7 +216,9 @@ impl Restart<'_> {
 
     async fn phased(&self) -> Result<(), String> {
         let before = self.unit().await.map_err(|fault| fault.message)?;
-        let stats = puma::stats(&self.app.control()).await.map_err(|e| format!("puma does not say how it is: {e}"))?;
+        let stats = puma::stats(&self.app.control())
+            .await
+            .map_err(|e| format!("puma does not say how it is: {e}"))?;
         self.signal(USR1).await?;
         fail::point("restart-signaled");
         let goal = stats.phase + 1;
@@ -218,7 +238,8 @@ impl Restart<'_> {
         let before = started().await.map_err(|e| format!("puma does not say how it is: {e}"))?;
         self.signal(USR2).await?;
         fail::point("restart-signaled");
-        self.until("puma did not come back", async || Ok(started().await.is_ok_and(|now| now != before))).await
+        self.until("puma did not come back", async || Ok(started().await.is_ok_and(|now| now != before)))
+            .await
     }
 
     async fn signal(&self, signal: i32) -> Result<(), String> {
@@ -226,7 +247,11 @@ impl Restart<'_> {
         sent.map_err(|error| fault_of(&error, &self.app.service()).message)
     }
 
-    async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> Result<bool, String>) -> Result<(), String> {
+    async fn until(
+        &self,
+        what: &str,
+        mut is: impl AsyncFnMut() -> Result<bool, String>,
+    ) -> Result<(), String> {
         let end = Instant::now() + self.limit();
         while Instant::now() < end {
             if is().await? {
@@ -243,7 +268,10 @@ impl Restart<'_> {
         let after = self.act(Verb::Restart, &self.app.service()).await?;
         fail::point("restart-done");
         if after.main_pid == before.main_pid && before.main_pid != 0 {
-            return Err(Fault::new(FaultKind::Failed, "the process of the app is the one from before the restart"));
+            return Err(Fault::new(
+                FaultKind::Failed,
+                "the process of the app is the one from before the restart",
+            ));
         }
         Ok(())
     }
@@ -285,7 +313,11 @@ impl Restart<'_> {
 /// A unit as it is; inactive when systemd does not know it.
 pub(crate) async fn unit(session: &Session, name: &str) -> Result<Unit, Fault> {
     let read = read_unit(session, &path_of_name(name)).await.map_err(|e| fault_of(&e, name))?;
-    Ok(read.unwrap_or_else(|| Unit { name: name.to_owned(), active_state: "inactive".into(), ..Unit::default() }))
+    Ok(read.unwrap_or_else(|| Unit {
+        name: name.to_owned(),
+        active_state: "inactive".into(),
+        ..Unit::default()
+    }))
 }
 
 /// Whether it runs. A puma that replaces its workers says that it reloads.
@@ -295,7 +327,9 @@ pub(crate) fn is_up(unit: &Unit) -> bool {
 
 /// systemd's name for this run of a unit, in hex; empty when it does not run.
 pub(crate) async fn invocation(session: &Session, name: &str) -> Result<String, Fault> {
-    let id = session.property::<Vec<u8>>(&path_of_name(name), "org.freedesktop.systemd1.Unit", "InvocationID").await;
+    let id = session
+        .property::<Vec<u8>>(&path_of_name(name), "org.freedesktop.systemd1.Unit", "InvocationID")
+        .await;
     Ok(hex::encode(id.map_err(|e| fault_of(&e, name))?))
 }
 

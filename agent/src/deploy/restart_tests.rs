@@ -45,7 +45,10 @@ fn a_kind_that_would_keep_something_old_is_refused_with_the_reason() {
     assert!(refused(RestartKind::Hot, secrets).contains("old secrets"));
     assert!(refused(RestartKind::None, Need { code: true, ..cluster() }).contains("old code"));
     assert!(refused(RestartKind::Phased, Need { code: true, ..single() }).contains("no workers"));
-    assert!(refused(RestartKind::Phased, Need { code: true, preloads: true, ..cluster() }).contains("master loads"));
+    assert!(
+        refused(RestartKind::Phased, Need { code: true, preloads: true, ..cluster() })
+            .contains("master loads")
+    );
     assert!(refused(RestartKind::Phased, single()).contains("no workers"));
     assert!(refused(RestartKind::Socket, Need { socket: true, ..cluster() }).contains("old socket"));
     let fault = choose(RestartKind::Phased, &secrets).unwrap_err();

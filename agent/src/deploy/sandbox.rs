@@ -112,7 +112,8 @@ pub(crate) async fn run(session: &Session, confined: &Confined, output: &Output)
     let (reader, writer) = io::pipe().map_err(broken)?;
     let mut signals = session.signals();
     let properties = properties(confined, "oneshot", OwnedFd::from(writer))?;
-    let job = session.manager.start_transient_unit(unit.clone(), "fail".to_owned(), properties, Vec::new()).await;
+    let job =
+        session.manager.start_transient_unit(unit.clone(), "fail".to_owned(), properties, Vec::new()).await;
     let job = job.map_err(|e| fault_of(&e, &unit))?;
     let pump = pump(reader, output.clone())?;
     let limit = confined.limit + Duration::from_secs(60);
@@ -270,7 +271,8 @@ fn properties(confined: &Confined, kind: &str, output: OwnedFd) -> Result<Proper
     set.add("UMask", 0o022_u32);
     let pair = |(name, value): &(String, String)| format!("{name}={value}");
     set.add("Environment", confined.environment.iter().map(pair).collect::<Vec<_>>());
-    let sealed = confined.sealed.iter().map(|(name, file)| (name.clone(), file.to_string_lossy().into_owned()));
+    let sealed =
+        confined.sealed.iter().map(|(name, file)| (name.clone(), file.to_string_lossy().into_owned()));
     set.add("LoadCredentialEncrypted", sealed.collect::<Vec<_>>());
     set.add("SetCredential", confined.public.clone());
     if !confined.runtime.is_empty() {
@@ -330,7 +332,13 @@ fn walls(set: &mut Set, confined: &Confined) {
         set.add("ProtectHome", "yes");
     }
     set.add("ReadWritePaths", confined.writes.iter().map(text).collect::<Vec<_>>());
-    let mut hidden = words(&["-/var/lib/hms-agent", "-/var/lib/hms", "-/run/dbus", "-/var/lib/systemd/credential.secret"]);
+    let mut hidden = words(&[
+        "-/var/lib/hms-agent",
+        "-/var/lib/hms",
+        "-/var/log/nginx",
+        "-/run/dbus",
+        "-/var/lib/systemd/credential.secret",
+    ]);
     hidden.extend(confined.hidden.iter().map(|path| format!("-{path}")));
     set.add("InaccessiblePaths", hidden);
 }
@@ -352,9 +360,8 @@ mod tests {
 
     #[test]
     fn how_a_program_ended_is_put_in_words() {
-        let words = |result: &str, status| {
-            Ended { result: result.into(), status }.words(Duration::from_secs(60))
-        };
+        let words =
+            |result: &str, status| Ended { result: result.into(), status }.words(Duration::from_secs(60));
         assert_eq!(words("exit-code", 3), "ended with exit status 3");
         assert_eq!(words("signal", 9), "was ended by signal 9");
         assert_eq!(words("timeout", 15), "took longer than 60 s");

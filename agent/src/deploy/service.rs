@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{
-        AppOnHost, AppPlan, GetAppRequest, Job, JobKind, PlanAppRequest, Release, RollbackAppRequest, StartAppRequest,
-        app_service_server::AppService,
+        AppOnHost, AppPlan, GetAppRequest, Job, JobKind, PlanAppRequest, Release, RollbackAppRequest,
+        StartAppRequest, app_service_server::AppService,
     },
     names::{AppKey, JobId},
 };
@@ -159,7 +159,11 @@ fn refuse_destructive(app: &App, target: &Record, accept: bool) -> Result<(), Fa
 }
 
 /// The secrets of a request as the host keeps them: they are in plain text on no disk.
-async fn sealed(session: &Session, app: &App, asked: &StartAppRequest) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+async fn sealed(
+    session: &Session,
+    app: &App,
+    asked: &StartAppRequest,
+) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let mut sealed = Vec::new();
     if asked.kind() == JobKind::Remove {
         return Ok(sealed);
@@ -171,10 +175,9 @@ async fn sealed(session: &Session, app: &App, asked: &StartAppRequest) -> Result
         let plain = secrets::environment(app, &asked.secrets)?;
         sealed.push((ENV.to_owned(), secrets::seal(session, secrets::CREDENTIAL, &plain).await?));
     }
-    for (file, name, value) in [
-        (GIT_KEY, git::KEY, &asked.git_private_key),
-        (GIT_TOKEN, git::TOKEN, &asked.git_token),
-    ] {
+    for (file, name, value) in
+        [(GIT_KEY, git::KEY, &asked.git_private_key), (GIT_TOKEN, git::TOKEN, &asked.git_token)]
+    {
         if value.is_empty() {
             continue;
         }

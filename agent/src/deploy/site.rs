@@ -30,15 +30,26 @@ pub(super) async fn is_running(session: &Session) -> Result<bool, Fault> {
 
 /// Fails when the site could not be changed now.
 pub(super) fn is_free(nginx: &Nginx) -> Result<(), Fault> {
-    nginx.is_free().map_err(|fault| Fault { message: format!("the site cannot be changed: {}", fault.message), ..fault })
+    nginx
+        .is_free()
+        .map_err(|fault| Fault { message: format!("the site cannot be changed: {}", fault.message), ..fault })
 }
 
 /// Makes the site this text, and enables it; or removes it. The id of the change, which may wait to be confirmed.
-pub(super) async fn set(nginx: &Nginx, app: &App, actor: &str, text: Option<&str>) -> Result<Option<String>, Fault> {
+pub(super) async fn set(
+    nginx: &Nginx,
+    app: &App,
+    actor: &str,
+    text: Option<&str>,
+) -> Result<Option<String>, Fault> {
     let path = app.site();
     let there = nginx.text(&path).await?;
     let expected_sha256 = there.as_ref().map(|(text, _)| sha256(text.as_bytes())).unwrap_or_default();
-    let change = |action| NginxChange { path: path.clone(), action: Some(action), expected_sha256: expected_sha256.clone() };
+    let change = |action| NginxChange {
+        path: path.clone(),
+        action: Some(action),
+        expected_sha256: expected_sha256.clone(),
+    };
     let changes = match (text, there) {
         (None, None) => return Ok(None),
         (None, Some(_)) => vec![change(Action::Delete(true))],
@@ -51,7 +62,8 @@ pub(super) async fn set(nginx: &Nginx, app: &App, actor: &str, text: Option<&str
     match nginx.change(actor, &request).await {
         Ok(_) => Ok(Some(id)),
         Err(fault) => {
-            let problems: Vec<_> = fault.problems.iter().map(|p| format!("{}:{}: {}", p.path, p.line, p.message)).collect();
+            let problems: Vec<_> =
+                fault.problems.iter().map(|p| format!("{}:{}: {}", p.path, p.line, p.message)).collect();
             let message = match problems.is_empty() {
                 true => format!("nginx: {}", fault.message),
                 false => format!("nginx: {}\n{}", fault.message, problems.join("\n")),

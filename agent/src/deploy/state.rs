@@ -33,10 +33,17 @@ impl Before {
     /// An app as it is now.
     pub(crate) async fn of(session: &Session, app: &App, state: &std::path::Path) -> Result<Self, Fault> {
         let applied = App::load(app.key(), state)?;
-        let release = releases::live(applied.as_ref().unwrap_or(app)).map(|id| id.to_string()).unwrap_or_default();
+        let release =
+            releases::live(applied.as_ref().unwrap_or(app)).map(|id| id.to_string()).unwrap_or_default();
         let spec = applied.map(|app| app.spec().clone());
         let was_running = restart::is_up(&restart::unit(session, &app.service()).await?);
-        Ok(Self { release, spec, files: provision::on_host(app)?, installed: installed::read(app)?, was_running })
+        Ok(Self {
+            release,
+            spec,
+            files: provision::on_host(app)?,
+            installed: installed::read(app)?,
+            was_running,
+        })
     }
 
     /// Whether there was something to run.

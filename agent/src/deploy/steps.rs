@@ -61,8 +61,8 @@ impl Step {
 /// The steps of each kind of work, in their order.
 pub(crate) fn of(kind: JobKind) -> &'static [Step] {
     use Step::{
-        Assets, Bundle, Check, Checkout, Data, Fetch, Health, Prepare, Prune, Release, Restart, Site, Stop, Switch, Trial,
-        Units,
+        Assets, Bundle, Check, Checkout, Data, Fetch, Health, Prepare, Prune, Release, Restart, Site, Stop,
+        Switch, Trial, Units,
     };
     match kind {
         JobKind::Deploy => {
@@ -105,7 +105,8 @@ pub(crate) struct Steps {
 impl Steps {
     /// Of this job, as far as it was told before.
     pub(crate) fn load(store: &Store, id: &JobId, kind: JobKind) -> Result<Self, Fault> {
-        let mut progress = store.progress(id).map_err(|e| internal(format!("cannot read how far a job is: {e}")))?;
+        let mut progress =
+            store.progress(id).map_err(|e| internal(format!("cannot read how far a job is: {e}")))?;
         if progress.steps.is_empty() {
             let step = |step: &Step| JobStep { name: step.name().into(), ..JobStep::default() };
             progress.steps = of(kind).iter().map(step).collect();
@@ -148,7 +149,8 @@ impl Steps {
 
     /// Says that the step which runs has failed. `None`: none runs.
     pub(crate) fn fail(&mut self, why: &str) -> Option<String> {
-        let running = self.progress.steps.iter().find(|step| step.state() == StepState::Running)?.name.clone();
+        let running =
+            self.progress.steps.iter().find(|step| step.state() == StepState::Running)?.name.clone();
         self.change(&running, |it| {
             it.set_state(StepState::Failed);
             why.clone_into(&mut it.detail);
@@ -177,7 +179,11 @@ impl Steps {
     /// Says how those of these steps ended that run.
     pub(crate) fn end_running(&mut self, ends: &[(Step, Done)]) {
         for (step, done) in ends {
-            let runs = self.progress.steps.iter().any(|it| it.name == step.name() && it.state() == StepState::Running);
+            let runs = self
+                .progress
+                .steps
+                .iter()
+                .any(|it| it.name == step.name() && it.state() == StepState::Running);
             if runs {
                 self.end(*step, done);
             }

@@ -113,7 +113,9 @@ impl Work {
         let live = releases::live(&app);
         let live = live.and_then(|id| records.iter().find(|r| r.release.id == id.as_str()).cloned());
         let target = match request.kind() {
-            JobKind::Rollback => Some(releases::target(&records, live_id(live.as_ref()).as_ref(), &request.release)?),
+            JobKind::Rollback => {
+                Some(releases::target(&records, live_id(live.as_ref()).as_ref(), &request.release)?)
+            }
             JobKind::Apply => live.clone(),
             _ => None,
         };
@@ -228,7 +230,8 @@ impl Work {
 
     /// What a restart has to bring about, for the app to run with these files.
     pub(super) async fn need(&self, files: &Files) -> Result<Need, Fault> {
-        need(&self.session, &self.app, self.live.as_ref(), self.target()?, files, self.secrets_version()).await
+        need(&self.session, &self.app, self.live.as_ref(), self.target()?, files, self.secrets_version())
+            .await
     }
 
     /// nginx, as changed by this job.
@@ -278,7 +281,8 @@ pub(super) fn stopped() -> Fault {
 pub(super) fn nginx(bus: &Arc<Bus>, state: &Path) -> Result<Nginx, Fault> {
     let own = crate::identity::load(state).ok().flatten().and_then(|identity| identity.check().ok());
     let own_name = own.map(|own| own.controller.host().to_owned()).unwrap_or_default();
-    Nginx::beside(bus.clone(), state, own_name).map_err(|e| internal(format!("cannot read what is known of nginx: {e}")))
+    Nginx::beside(bus.clone(), state, own_name)
+        .map_err(|e| internal(format!("cannot read what is known of nginx: {e}")))
 }
 
 /// What a restart has to bring about.
@@ -303,7 +307,9 @@ pub(super) async fn need(
         code: running.release != target.release.id,
         gems: live.is_none_or(|live| live.release.lockfile_sha256 != target.release.lockfile_sha256),
         service: differs(Item::Service),
-        secrets: running.secrets_version != secrets_version || differs(Item::Secrets) || differs(Item::Environment),
+        secrets: running.secrets_version != secrets_version
+            || differs(Item::Secrets)
+            || differs(Item::Environment),
         puma: differs(Item::Puma),
         socket: differs(Item::Socket),
     })

@@ -147,8 +147,13 @@ mod tests {
     #[test]
     fn one_job_works_on_an_app_at_a_time() {
         let job = |app: &str, kind: JobKind| {
-            let job =
-                Job { id: "7".into(), app: app.into(), kind: kind.into(), actor: "ada".into(), ..Job::default() };
+            let job = Job {
+                id: "7".into(),
+                app: app.into(),
+                kind: kind.into(),
+                actor: "ada".into(),
+                ..Job::default()
+            };
             Entry { record: Record { job, ..Record::default() }, ..Entry::default() }
         };
         let cigar = AppKey::try_from("cigar").unwrap();

@@ -20,8 +20,7 @@ const WEIGHT: u64 = 25;
 /// It gives files to the app's user, and looks at what belongs to that user.
 const CAPABILITIES: [&str; 4] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"];
 /// Where it writes. A dash: not every host has it.
-const WRITES: [&str; 4] =
-    ["/etc/systemd/system", "/run/systemd", "-/etc/nginx", "-/etc/logrotate.d"];
+const WRITES: [&str; 4] = ["/etc/systemd/system", "/run/systemd", "-/etc/nginx", "-/etc/logrotate.d"];
 
 /// The properties of the unit.
 pub(super) fn properties(store: &Store, id: &JobId, record: &Record) -> Result<Properties, Fault> {

@@ -186,7 +186,9 @@ fn settle_one(store: &Store, entry: Entry) -> io::Result<Entry> {
         return Ok(entry);
     }
     let job = match &entry.notes.over {
-        Some(over) if entry.is_of_app() => verdict::app_ended(&entry, over, store.canceled_by(&id)?.is_some()),
+        Some(over) if entry.is_of_app() => {
+            verdict::app_ended(&entry, over, store.canceled_by(&id)?.is_some())
+        }
         Some(over) => verdict::ended(&entry, over, store.canceled_by(&id)?.as_deref()),
         None => verdict::lost(&entry, &boot_id()?, now_usec()),
     };

@@ -91,7 +91,8 @@ fn what_became_of_an_app_decides_however_the_process_ended() {
     use crate::jobs::{Outcome, Progress};
     let seen = |outcome: Option<(bool, &str)>, unit: &Over, canceled| {
         let outcome = outcome.map(|(good, reason)| Outcome { good, reason: reason.into() });
-        let entry = Entry { progress: Progress { outcome, ..Progress::default() }, ..entry(Notes::default()) };
+        let entry =
+            Entry { progress: Progress { outcome, ..Progress::default() }, ..entry(Notes::default()) };
         let job = app_ended(&entry, unit, canceled);
         (job.state(), job.reason)
     };

@@ -77,11 +77,6 @@ impl Item {
             _ => 0o644,
         }
     }
-
-    /// Whether it is a file of systemd's, so that a change needs a reload of systemd.
-    pub(crate) fn is_of_systemd(self) -> bool {
-        matches!(self, Self::Socket | Self::Service | Self::Secrets | Self::Environment)
-    }
 }
 
 /// The texts of an app's files. One that is left out is not there.

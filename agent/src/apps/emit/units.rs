@@ -117,7 +117,7 @@ fn sandbox(unit: Unit, app: &App) -> Unit {
     .set("ProtectProc", "invisible")
     // Its releases are not among them: a running app cannot change its own code.
     .set("ReadWritePaths", shown(&app.shared()))
-    .set("InaccessiblePaths", "-/var/lib/hms-agent -/var/lib/hms -/etc/hms")
+    .set("InaccessiblePaths", "-/var/lib/hms-agent -/var/lib/hms -/etc/hms -/var/log/nginx")
     .set("CapabilityBoundingSet", "")
     .set("AmbientCapabilities", "")
     .set("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK")
