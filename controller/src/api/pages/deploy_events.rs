@@ -129,7 +129,7 @@ fn at(app: &hms_proto::controller::v1::App) -> String {
 
 enum Piece {
     Deployment(Box<Deployment>),
-    Output(JobOutput),
+    Output(Box<JobOutput>),
 }
 
 pub(super) async fn of_one(
@@ -156,7 +156,7 @@ async fn pieces(state: &State, session: &Session, asked: Asked) -> Result<Events
     let output = state.gate.jobs(&caller).output(wanted).await?.into_inner();
     let mut both = stream::select(
         watched.map_ok(|deployment| Piece::Deployment(Box::new(deployment))),
-        output.map_ok(Piece::Output),
+        output.map_ok(|piece| Piece::Output(Box::new(piece))),
     );
     Ok(async_stream::stream! {
         let mut sent = Sent::default();

@@ -25,8 +25,8 @@ use crate::{
 const FIRST: [&str; 3] = ["SECRET_KEY_BASE", "API_TOKEN", "DATABASE_PASSWORD"];
 /// Of one app.
 const MOST: usize = 200;
-/// Of all values of one app together, in bytes. The environment of a process has its own limit (execve(2)).
-const MOST_TOGETHER: usize = 1 << 20;
+/// Of all names and values of one app together, in bytes. Its host takes 512 KiB, with what it adds itself.
+const MOST_TOGETHER: usize = 480 * 1024;
 
 /// What is to be of secrets, by name: a value, or none any more.
 pub(crate) type Wanted = BTreeMap<String, Option<Value>>;
@@ -201,13 +201,14 @@ fn compare(before: &Set, wanted: Wanted) -> Result<(SecretsChange, Wanted), Faul
 }
 
 fn fits_together(before: &Set, changes: &Wanted) -> Result<(), Fault> {
-    let kept = before.secrets.iter().filter(|s| !changes.contains_key(&s.name)).map(|s| s.value.len());
-    let lengths: Vec<usize> = kept.chain(changes.values().flatten().map(|value| value.len())).collect();
+    let kept = before.secrets.iter().filter(|s| !changes.contains_key(&s.name)).map(|s| s.name.len() + s.value.len());
+    let new = changes.iter().filter_map(|(name, value)| Some(name.len() + value.as_ref()?.len()));
+    let lengths: Vec<usize> = kept.chain(new).collect();
     if lengths.len() > MOST {
         return Err(Fault::invalid(format!("an app has at most {MOST} secrets")));
     }
     if lengths.iter().sum::<usize>() > MOST_TOGETHER {
-        return Err(Fault::invalid("the secrets of an app together have at most 1 MiB"));
+        return Err(Fault::invalid("the secrets of an app together have at most 480 KiB"));
     }
     Ok(())
 }

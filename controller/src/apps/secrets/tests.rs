@@ -125,7 +125,7 @@ async fn names_and_values_that_cannot_be_are_refused_and_not_repeated(pool: PgPo
     let many: Vec<String> = (0..16).map(|n| format!("N{n}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), most.as_str())).collect();
     let fault = change(&state, &ada, set(&many)).await.unwrap_err();
-    assert!(fault.message.contains("1 MiB"), "{fault:?}");
+    assert!(fault.message.contains("480 KiB"), "{fault:?}");
     Ok(())
 }
 
