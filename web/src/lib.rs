@@ -43,6 +43,16 @@
 //! | `GET /configs/{host}/{path}` | `template version` | with `Accept: application/json`: hash and content |
 //! | `POST /configs/{host}/{path}` | `do` (`test`, `apply`, `merge`, `enable`, `disable`, `delete`, `quarantine`, `unquarantine`) `content expected reason confirm_s accept enable` | as for the host; with `Accept: application/json`: [`parts::ConfigAnswer`] |
 //! | `GET /config-versions/{id}` | | never one |
+//! | `GET /deploy` | | never one |
+//! | `GET /deployments/{id}` | `joined` | never one |
+//! | `POST /deployments/{id}/cancel` | | [`parts::DeploymentCard`] |
+//! | `GET /apps/{key}` | | never one |
+//! | `POST /apps/{key}/{deploy,apply,rollback}` | `branch commit release restart revert_drift accept_destructive` | 303 to the deployment |
+//! | `GET /apps/{key}/{plan,rollback}` | `kind release restart` | never one |
+//! | `POST /apps/{key}/adopt` | `item` | 303 to the plan |
+//! | `POST /apps/new`, `POST /apps/{key}/settings` | those of [`parts::SettingsForm`], and `version base` | never one |
+//! | `POST /apps/{key}/secrets` | `do` (`set`, `remove`, `rotate`, `preview`, `import`, `reveal`) `name value text replace password` | [`parts::SecretList`] |
+//! | `POST /apps/{key}/remove` | `confirm` (the key) `from_host delete_data` | never one |
 //! | `GET /audit` | `actor host result method since until before` | never one |
 //! | `POST /settings/sessions/{id}/revoke` | | [`parts::SessionList`] |
 //! | `GET /static/…` | | [`assets::get`] |
