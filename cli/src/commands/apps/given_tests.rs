@@ -1,3 +1,5 @@
+//! What the flags of `hmsctl apps add` and `edit` become.
+
 use clap::Parser;
 
 use super::*;
