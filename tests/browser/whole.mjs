@@ -133,7 +133,7 @@ async function expectHostileTextIsText(page) {
 }
 
 async function followTheLog(page) {
-  await page.locator("#app-cigar").getByRole("link", { name: "cigar" }).click();
+  await page.locator("#app-cigar").getByRole("link", { name: "Logs of cigar" }).click();
   await page.waitForURL(/source=app:cigar&follow=1/);
   await live(page);
   await page.evaluate(watchRows);

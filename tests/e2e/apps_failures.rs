@@ -18,13 +18,14 @@ struct Failure {
 #[tokio::test]
 async fn a_bad_commit_never_takes_the_site_down() -> Result<()> {
     let yard = Yard::new().await?;
-    let repository = yard.add("cigar", "cigar", |spec| spec.health_timeout_s = 8).await?;
+    let repository = yard.add("cigar", "cigar", |spec| spec.health_timeout_s = 30).await?;
     yard.deploy_well("cigar").await?;
     let good = repository.commit(yard.host(), &Change::version("2")).await?;
     let live = yard.deploy_well("cigar").await?.job.context("job")?.release;
     let load = yard.load("cigar");
     for (change, failure) in table(&yard).await? {
-        let deployment = fails(&yard, &repository, &change, &failure).await.with_context(|| failure.says.join(", "))?;
+        let deployment =
+            fails(&yard, &repository, &change, &failure).await.with_context(|| failure.says.join(", "))?;
         is_as_before(&yard, &live, &deployment).await.with_context(|| failure.says.join(", "))?;
         repository.move_branch(yard.host(), "main", &good).await?;
     }
@@ -51,13 +52,21 @@ async fn table(yard: &Yard) -> Result<Vec<(Change, Failure)>> {
         (Change::that_lacks_a_gem(&gemfile, &lock), failure("bundle", &["no-such-gem"])),
         (Change::that_was_not_locked(&gemfile), failure("bundle", &["no-such-gem"])),
         (Change::whose_assets_fail(), failure("assets", &["the style sheet is ugly"])),
-        (Change::whose_migration_fails(), failure("release", &["half way through", "20260910090000_add_note"])),
+        (
+            Change::whose_migration_fails(),
+            failure("release", &["half way through", "20260910090000_add_note"]),
+        ),
         (Change::version("no-rails").without("config/application.rb"), failure("assets", &["application"])),
     ])
 }
 
 /// Deploys what the change makes of the app, which must fail as it is said.
-async fn fails(yard: &Yard, repository: &Repository, change: &Change, failure: &Failure) -> Result<Deployment> {
+async fn fails(
+    yard: &Yard,
+    repository: &Repository,
+    change: &Change,
+    failure: &Failure,
+) -> Result<Deployment> {
     let commit = repository.commit(yard.host(), change).await?;
     let deployment = yard.deploy("cigar").await?;
     yard.must_be(&deployment, JobState::Failed).await?;
@@ -71,7 +80,11 @@ async fn fails(yard: &Yard, repository: &Repository, change: &Change, failure: &
         ensure!(job.reason.contains(word), "{word} is not in the reason: {}", job.reason);
     }
     let after = job.steps.iter().skip_while(|step| step.name != failure.step).skip(1);
-    ensure!(after.clone().all(|step| step.state() == StepState::Waiting), "{}", hms_tests::yard::steps(&job.steps));
+    ensure!(
+        after.clone().all(|step| step.state() == StepState::Waiting),
+        "{}",
+        hms_tests::yard::steps(&job.steps)
+    );
     Ok(deployment)
 }
 
@@ -98,13 +111,18 @@ async fn what_boots_only_once_is_put_back(yard: &Yard, repository: &Repository) 
     yard.must_be(&deployment, JobState::Failed).await?;
     let job = deployment.job.context("job")?;
     let state = |name: &str| job.steps.iter().find(|step| step.name == name).map(JobStep::state);
-    assert_eq!((state("trial"), state("switch")), (Some(StepState::Done), Some(StepState::Undone)));
-    ensure!([state("restart"), state("health")].contains(&Some(StepState::Failed)), "{}", hms_tests::yard::steps(&job.steps));
+    assert_eq!((state("trial"), state("switch")), (Some(StepState::Undone), Some(StepState::Undone)));
+    ensure!(
+        [state("restart"), state("health")].contains(&Some(StepState::Failed)),
+        "{}",
+        hms_tests::yard::steps(&job.steps)
+    );
     ensure!(job.reason.contains("once was enough") || job.reason.contains("restart"), "{}", job.reason);
     assert_eq!(yard.answer("cigar").await?, before);
     let visits = load.end().await?;
     ensure!(visits.versions.iter().all(|version| *version == before.version), "{visits:?}");
-    let unit = yard.host().run(&["systemctl", "show", "puma-cigar.service", "-p", "ActiveState", "--value"]).await?;
+    let unit =
+        yard.host().run(&["systemctl", "show", "puma-cigar.service", "-p", "ActiveState", "--value"]).await?;
     assert_eq!(unit.trim(), "active");
     Ok(())
 }
@@ -133,7 +151,8 @@ async fn a_full_disk_is_seen_early_and_survived_late(yard: &Yard) -> Result<()> 
     assert_eq!(yard.live_release("small").await?, live);
     assert_eq!(yard.answer("small").await?.version, "1");
     let free = host.run(&["df", "--output=avail", "-BM", "/srv/small"]).await?;
-    let free: u32 = free.split_whitespace().last().and_then(|n| n.trim_end_matches('M').parse().ok()).context("df")?;
+    let free: u32 =
+        free.split_whitespace().last().and_then(|n| n.trim_end_matches('M').parse().ok()).context("df")?;
     ensure!(free > 200, "what filled the disk is still there: {free} MiB are free");
     let request = DeployRequest { key: "small".into(), ..DeployRequest::default() };
     yard.edit("small", |spec| spec.asset_tasks = Vec::new()).await?;

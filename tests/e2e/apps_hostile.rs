@@ -13,7 +13,8 @@ use reqwest::StatusCode;
 use tokio::time::timeout;
 
 const KEY: &str = "evil";
-const CANARY: &str = "#!/bin/sh\ntouch /etc/hms-canary /root/hms-canary /srv/hms-canary /tmp/hms-canary /var/tmp/hms-canary\n";
+const CANARY: &str =
+    "#!/bin/sh\ntouch /etc/hms-canary /root/hms-canary /srv/hms-canary /tmp/hms-canary /var/tmp/hms-canary\n";
 const COMMIT: &str = "1234567890123456789012345678901234567890";
 /// A repository must not make a deployment hang.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -38,7 +39,11 @@ fn commits() -> Result<Vec<Try>> {
         File.symlink(\"/var/lib/hms-agent\", p) rescue 0 }";
     let link = |path: &str, target: &str| Change::new("a link").link(path, target);
     Ok(vec![
-        ("links as static files", static_links(), &["/all/etc/passwd", "/passwd", "/key", "/up-there", "/nothing"][..]),
+        (
+            "links as static files",
+            static_links(),
+            &["/all/etc/passwd", "/passwd", "/key", "/up-there", "/nothing"][..],
+        ),
         ("a hook in .git", hook(".git/hooks/post-checkout"), &[]),
         ("a hook in .GIT", hook(".GIT/hooks/post-checkout"), &[]),
         ("a hook in git~1", hook("git~1/hooks/post-checkout"), &[]),
@@ -51,20 +56,29 @@ fn commits() -> Result<Vec<Try>> {
         ("migrations are a link", link("db/migrate", "/etc").without(MIGRATION), &[]),
         ("the lock file is a secret", link("Gemfile.lock", "/etc/shadow"), &[]),
         ("the lock file never ends", link("Gemfile.lock", "/dev/zero"), &[]),
-        ("the lock file is a folder", Change::new("a folder").without("Gemfile.lock").file("Gemfile.lock/x", "x"), &[]),
+        (
+            "the lock file is a folder",
+            Change::new("a folder").without("Gemfile.lock").file("Gemfile.lock/x", "x"),
+            &[],
+        ),
         ("the note of the commit is a link", link("REVISION", "/etc/cron.d/hms-canary"), &[]),
         ("the version is a secret", link("VERSION", "/etc/shadow"), &[]),
         ("settings of bundler", Change::new("bundler").file(".bundle/config", BUNDLER), &[]),
         ("a Gemfile that is a program", Change::new("a Gemfile").file("Gemfile", gemfile(GEMFILE)?), &[]),
         ("a task that swaps folders", task(swap), &[]),
         ("and the deployment after it", Change::new("nothing"), &[]),
-        ("a task that leaves something running", task("fork { Process.setsid; loop { sleep 1 } }; exit!(0)"), &[]),
+        (
+            "a task that leaves something running",
+            task("fork { Process.setsid; loop { sleep 1 } }; exit!(0)"),
+            &[],
+        ),
     ])
 }
 
 const MIGRATION: &str = "db/migrate/20260905080000_create_orders.rb";
 const GEMFILE: &str = "system(\"touch /etc/hms-canary /srv/evil/hms-canary /tmp/hms-canary\")\n";
-const BUNDLER: &str = "---\nBUNDLE_PATH: \"/etc\"\nBUNDLE_BIN: \"/usr/local/bin\"\nBUNDLE_FROZEN: \"false\"\n";
+const BUNDLER: &str =
+    "---\nBUNDLE_PATH: \"/etc\"\nBUNDLE_BIN: \"/usr/local/bin\"\nBUNDLE_FROZEN: \"false\"\n";
 
 fn static_links() -> Change {
     Change::new("links")
@@ -86,7 +100,9 @@ fn submodules() -> Change {
         ("carriage\r", "https://example.org/x\r"),
     ];
     let section = |(n, (name, url)): (usize, &(&str, &str))| {
-        format!("[submodule \"{name}\"]\n\tpath = m{n}\n\turl = {url}\n\tupdate = !touch /etc/hms-canary\n\tbranch = -x\n")
+        format!(
+            "[submodule \"{name}\"]\n\tpath = m{n}\n\turl = {url}\n\tupdate = !touch /etc/hms-canary\n\tbranch = -x\n"
+        )
     };
     let text: String = all.iter().enumerate().map(section).collect();
     let change = Change::new("submodules").file(".gitmodules", text);
@@ -95,7 +111,8 @@ fn submodules() -> Change {
 
 fn attributes_names_and_programs() -> Change {
     let filters = "* filter=evil\n*.rb filter=lfs diff=lfs merge=lfs -text\nREADME export-subst ident\n";
-    let bare = "[core]\n\tfsmonitor = touch /etc/hms-canary\n\tsshCommand = touch /etc/hms-canary\n\tbare = true\n";
+    let bare =
+        "[core]\n\tfsmonitor = touch /etc/hms-canary\n\tsshCommand = touch /etc/hms-canary\n\tbare = true\n";
     let change = Change::new("names")
         .file(".gitattributes", filters)
         .file(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/\n")
@@ -105,7 +122,9 @@ fn attributes_names_and_programs() -> Change {
     let change = ["-rf", "--upload-pack=x", "a\nb", "$(touch canary)", "A", "a", "\u{202e}x"]
         .iter()
         .fold(change, |change, name| change.file(name, "x"));
-    ["bin/ruby", "bin/bundle", "bundle", "git", "rake"].iter().fold(change, |change, path| change.program(path, CANARY))
+    ["bin/ruby", "bin/bundle", "bundle", "git", "rake"]
+        .iter()
+        .fold(change, |change, path| change.program(path, CANARY))
 }
 
 #[tokio::test]
@@ -113,14 +132,15 @@ async fn hostile_repositories_get_nowhere() -> Result<()> {
     let yard = Yard::new().await?;
     yard.add("victim", "tobacco", |_| {}).await?;
     let secret = Secret { name: "VICTIM_SECRET".into(), value: "hms-canary-of-the-victim".into() };
-    let request = SetSecretsRequest { key: "victim".into(), secrets: vec![secret], ..SetSecretsRequest::default() };
+    let request =
+        SetSecretsRequest { key: "victim".into(), secrets: vec![secret], ..SetSecretsRequest::default() };
     yard.secrets().set(request).await?;
     yard.deploy_well("victim").await?;
     let repository = yard
         .add(KEY, "tobacco", |spec| {
             spec.shared_paths = ["storage", "vendor/kept", "tmp/pids"].map(str::to_owned).into();
             spec.release_tasks = vec!["evil".into()];
-            spec.health_timeout_s = 15;
+            spec.health_timeout_s = 30;
             spec.keep_releases = 2;
         })
         .await?;
@@ -152,10 +172,20 @@ async fn tries(yard: &Yard, repository: &Repository, change: &Change, pages: &[&
     }
     for page in [&["/version"], pages].concat() {
         let (status, text) = yard.ask(KEY, page).await?;
-        ensure!(!text.contains("root:") && !SECRET_WORDS.iter().any(|word| text.contains(word)), "{page}: {text}");
+        ensure!(
+            !text.contains("root:") && !SECRET_WORDS.iter().any(|word| text.contains(word)),
+            "{page}: {text}"
+        );
         ensure!(page != "/version" || status == StatusCode::OK, "the app does not answer: {status}");
     }
-    let left = yard.host().exec(&["sh", "-c", "systemctl list-units --all --no-legend 'hms-job-*'; pgrep -u app-evil -af 'rake'"]).await?;
+    let left = yard
+        .host()
+        .exec(&[
+            "sh",
+            "-c",
+            "systemctl list-units --all --no-legend 'hms-job-*'; pgrep -u app-evil -af 'rake'",
+        ])
+        .await?;
     ensure!(left.stdout.trim().is_empty(), "{}", left.stdout);
     Ok(())
 }
@@ -186,7 +216,9 @@ async fn probes_are_held(yard: &Yard, repository: &Repository) -> Result<()> {
     let probes = fs::read_to_string(paths::repository().join("tests/rails/hostile/probes.rb"))?;
     let count = probes.lines().filter(|line| line.starts_with("  \"") && line.contains("\" => -> {")).count();
     ensure!(count >= 50, "only {count} probes");
-    let change = Change::version("probes").file("probes.rb", probes).file("Gemfile", gemfile("load File.expand_path(\"probes.rb\", __dir__)\n")?);
+    let change = Change::version("probes")
+        .file("probes.rb", probes)
+        .file("Gemfile", gemfile("load File.expand_path(\"probes.rb\", __dir__)\n")?);
     repository.commit(yard.host(), &change).await?;
     let deployment = yard.deploy(KEY).await?;
     yard.must_be(&deployment, JobState::Succeeded).await?;

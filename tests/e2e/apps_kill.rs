@@ -15,8 +15,15 @@ const SOON: Duration = Duration::from_secs(120);
 const LIVE_FROM: &str = "committed";
 
 /// Much like others; only the long form dies there.
-const LEFT_OUT: [&str; 7] =
-    ["before-prepare", "before-fetch", "during-bundle", "switch-files", "before-site", "undo-files", "undo-removed"];
+const LEFT_OUT: [&str; 7] = [
+    "before-prepare",
+    "before-fetch",
+    "during-bundle",
+    "switch-files",
+    "before-site",
+    "undo-files",
+    "undo-removed",
+];
 
 /// Security case 71 and pitfall P8, in their short form; `./dev bench --kills` has the long one.
 #[tokio::test]
@@ -25,7 +32,9 @@ async fn a_deployment_may_die_at_any_point() -> Result<()> {
     let mut kills = Kills::begin(&yard).await?;
     let load = yard.load(Kills::KEY);
     let committed = POINTS.iter().position(|(point, _)| *point == LIVE_FROM).context("no such point")?;
-    for (n, (point, work)) in POINTS.into_iter().enumerate().filter(|(_, (point, _))| !LEFT_OUT.contains(point)) {
+    for (n, (point, work)) in
+        POINTS.into_iter().enumerate().filter(|(_, (point, _))| !LEFT_OUT.contains(point))
+    {
         let state = kills.die_at(point, work).await.with_context(|| format!("killed at {point}"))?;
         let is_live = work == Work::Good && n >= committed;
         ensure!((state == JobState::Succeeded) == is_live, "killed at {point}, it ended as {state:?}");

@@ -1,6 +1,5 @@
 //! Code that comes over https with a token and over ssh with a key: from the one server that is meant, and nothing leaks.
 
-
 use anyhow::{Context as _, Result, bail, ensure};
 use hms_proto::controller::v1::{ListSecretsRequest, RotateSecretRequest, SetSecretsRequest};
 use hms_proto::host::v1::{JobState, Secret};
@@ -15,7 +14,8 @@ const TOKEN: &str = "hms-canary-t0ken";
 
 async fn set(yard: &Yard, name: &str, value: &str) -> Result<()> {
     let secret = Secret { name: name.into(), value: value.into() };
-    let request = SetSecretsRequest { key: KEY.into(), secrets: vec![secret], ..SetSecretsRequest::default() };
+    let request =
+        SetSecretsRequest { key: KEY.into(), secrets: vec![secret], ..SetSecretsRequest::default() };
     yard.secrets().set(request).await?;
     Ok(())
 }
@@ -98,14 +98,25 @@ async fn https_needs_a_known_authority_and_a_token(
     Ok(())
 }
 
-async fn ssh_needs_a_pinned_key(yard: &Yard, server: &GitServer<'_>, depot: &Host, repository: &Repository) -> Result<()> {
+async fn ssh_needs_a_pinned_key(
+    yard: &Yard,
+    server: &GitServer<'_>,
+    depot: &Host,
+    repository: &Repository,
+) -> Result<()> {
     yard.edit(KEY, |spec| spec.git_url = server.ssh(repository)).await?;
     yard.secrets().rotate(RotateSecretRequest { key: KEY.into(), name: "git-private-key".into() }).await?;
     let reason = fails(yard).await?;
     ensure!(reason.contains("ost key"), "{reason}");
     // A server that shows another key than the pinned one.
     let pinned = server.known_hosts().await?;
-    let other = depot.run(&["sh", "-c", "ssh-keygen -q -t ed25519 -N '' -f /root/other && cut -d' ' -f1,2 /root/other.pub"]).await?;
+    let other = depot
+        .run(&[
+            "sh",
+            "-c",
+            "ssh-keygen -q -t ed25519 -N '' -f /root/other && cut -d' ' -f1,2 /root/other.pub",
+        ])
+        .await?;
     yard.edit(KEY, |spec| spec.git_known_hosts = format!("depot {other}")).await?;
     let reason = fails(yard).await?;
     ensure!(reason.contains("ost key"), "{reason}");

@@ -51,7 +51,8 @@ fn pair(version: &str, secret: &str) -> (String, String) {
 /// Deploys the next version, with a secret of its own.
 async fn next(yard: &Yard, repository: &Repository, version: &str, secret: &str) -> Result<String> {
     let secret = Secret { name: "SMTP_PASSWORD".into(), value: secret.into() };
-    let request = SetSecretsRequest { key: KEY.into(), secrets: vec![secret], ..SetSecretsRequest::default() };
+    let request =
+        SetSecretsRequest { key: KEY.into(), secrets: vec![secret], ..SetSecretsRequest::default() };
     yard.secrets().set(request).await?;
     repository.commit(yard.host(), &Change::version(version)).await?;
     Ok(yard.deploy_well(KEY).await?.job.context("job")?.release)
@@ -70,7 +71,10 @@ async fn going_back_brings_code_secrets_and_units_of_then() -> Result<()> {
     let load = yard.load(KEY);
     let deployment = back(&yard, to("")).await?;
     yard.must_be(&deployment, JobState::Succeeded).await?;
-    assert_eq!((deployment.from_release.as_str(), &deployment.job.context("job")?.release), (third.as_str(), &second));
+    assert_eq!(
+        (deployment.from_release.as_str(), &deployment.job.context("job")?.release),
+        (third.as_str(), &second)
+    );
     assert_eq!(now(&yard).await?, pair("2", "two"));
     yard.must_be(&back(&yard, to("")).await?, JobState::Succeeded).await?;
     assert_eq!(now(&yard).await?, pair("1", "(not set)"));
@@ -125,7 +129,8 @@ async fn it_works_with_the_controller_down(yard: &Yard, live: &str) -> Result<()
     controller.run(&["systemctl", "start", "postgresql.service", "hms-controller.service"]).await?;
     yard.world().wait_until_ready().await?;
     yard.world().wait_until_agents_are_connected().await?;
-    let release = yard.on_host(KEY).await?.releases.into_iter().find(|release| release.live).context("live")?;
+    let release =
+        yard.on_host(KEY).await?.releases.into_iter().find(|release| release.live).context("live")?;
     assert_eq!(release.id, job.release);
     yard.must_be(&back(yard, to(live)).await?, JobState::Succeeded).await
 }
@@ -156,7 +161,8 @@ async fn pruned_releases_are_gone(yard: &Yard, repository: &Repository, third: &
     ensure!(releases.len() == 2 && releases[0].live, "{releases:?}");
     let reason = refused(yard, to(third)).await?;
     ensure!(reason.contains(third), "{reason}");
-    let sealed = yard.host().run(&["sh", "-c", "ls /var/lib/hms-agent/apps/cigar/secrets-*.cred | wc -l"]).await?;
+    let sealed =
+        yard.host().run(&["sh", "-c", "ls /var/lib/hms-agent/apps/cigar/secrets-*.cred | wc -l"]).await?;
     ensure!(sealed.trim() == "2", "{sealed} versions of the secrets are kept");
     yard.must_be(&back(yard, to("")).await?, JobState::Succeeded).await?;
     assert_eq!(now(yard).await?, pair("5", "five"));

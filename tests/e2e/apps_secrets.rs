@@ -22,7 +22,7 @@ const IN_MEMORY: &str = "/run/systemd/system/puma-cigar.service.d/50-hms-secrets
 /// Nothing else on the host has this in it.
 const CANARY: &str = "c4nary-7f31e9d2";
 /// How long an app may take to answer again.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(120);
 /// More than any app has, and as much as is promised.
 const MANY: usize = 10_000;
 

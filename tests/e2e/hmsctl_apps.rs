@@ -28,12 +28,15 @@ impl Shell<'_> {
     async fn feed(&self, editor: &str, arguments: &[&str], stdin: &[u8]) -> Result<Output> {
         let mut command = self.yard.world().admin().command(arguments);
         command.env("EDITOR", editor).env_remove("VISUAL").env("TMPDIR", &self.folder);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut pipe = child.stdin.take().context("stdin")?;
         // A program that does not read its input closes the pipe: that is its right.
         pipe.write_all(stdin).await.ok();
         drop(pipe);
-        Ok(timeout(LIMIT, child.wait_with_output()).await.with_context(|| format!("{arguments:?} hangs"))??)
+        Ok(timeout(LIMIT, child.wait_with_output())
+            .await
+            .with_context(|| format!("{arguments:?} hangs"))??)
     }
 
     /// Runs hmsctl, which must end with this code; gives what it printed and what it said.
@@ -63,7 +66,11 @@ impl Shell<'_> {
 
 fn ended(said: Output, code: i32, arguments: &[&str]) -> Result<(String, String)> {
     let (stdout, stderr) = (String::from_utf8(said.stdout)?, String::from_utf8(said.stderr)?);
-    ensure!(said.status.code() == Some(code), "{arguments:?} ended with {}:\n{stdout}\n{stderr}", said.status);
+    ensure!(
+        said.status.code() == Some(code),
+        "{arguments:?} ended with {}:\n{stdout}\n{stderr}",
+        said.status
+    );
     Ok((stdout, stderr))
 }
 
@@ -71,7 +78,8 @@ fn ended(said: Output, code: i32, arguments: &[&str]) -> Result<(String, String)
 fn in_order(text: &str, wanted: &[&str]) -> Result<()> {
     let mut from = 0;
     for word in wanted {
-        let at = text[from..].find(word).with_context(|| format!("no `{word}` where it should be:\n{text}"))?;
+        let at =
+            text[from..].find(word).with_context(|| format!("no `{word}` where it should be:\n{text}"))?;
         from += at + word.len();
     }
     Ok(())
@@ -94,12 +102,37 @@ async fn an_app_is_set_up_deployed_and_taken_back_from_a_shell() -> Result<()> {
 
 async fn an_app_is_added(shell: &Shell<'_>, repository: &Repository) -> Result<()> {
     let url = repository.url();
-    let (_, said) = shell.run(2, &["apps", "add", "cigar", "--host", "asterra", "--git-url", "ext::sh -c id"]).await?;
+    let (_, said) =
+        shell.run(2, &["apps", "add", "cigar", "--host", "asterra", "--git-url", "ext::sh -c id"]).await?;
     ensure!(said.contains("git_url: ") && said.contains("is not a git address"), "{said}");
-    let arguments = ["apps", "add", "cigar", "--host", "asterra", "--domain", "test", "--git-url", &url, "--gems", "system"];
-    let more = ["--database", "cigar", "--release-tasks", "db:migrate", "--asset-tasks", "assets:precompile", "--threads", "1:3"];
+    let arguments = [
+        "apps",
+        "add",
+        "cigar",
+        "--host",
+        "asterra",
+        "--domain",
+        "test",
+        "--git-url",
+        &url,
+        "--gems",
+        "system",
+    ];
+    let more = [
+        "--database",
+        "cigar",
+        "--release-tasks",
+        "db:migrate",
+        "--asset-tasks",
+        "assets:precompile",
+        "--threads",
+        "1:3",
+    ];
     let (added, next) = shell.run(0, &[&arguments[..], &more].concat()).await?;
-    ensure!(added == "added cigar on asterra\n" && next.contains("hmsctl apps deploy cigar"), "{added}{next}");
+    ensure!(
+        added == "added cigar on asterra\n" && next.contains("hmsctl apps deploy cigar"),
+        "{added}{next}"
+    );
     let (_, said) = shell.run(1, &[&arguments[..], &more].concat()).await?;
     ensure!(said.contains("there is an app `cigar` already"), "{said}");
 
@@ -117,7 +150,8 @@ async fn yard_has(shell: &Shell<'_>, path: &str) -> Result<bool> {
 
 /// Security case 78: a value goes in through stdin or a file, and comes out only where somebody asks with a password.
 async fn secrets_are_kept(shell: &Shell<'_>) -> Result<()> {
-    let (set, _) = shell.run_with(0, &["apps", "secrets", "set", "cigar", "MOTTO"], b"two\nlines \"%h\"\n").await?;
+    let (set, _) =
+        shell.run_with(0, &["apps", "secrets", "set", "cigar", "MOTTO"], b"two\nlines \"%h\"\n").await?;
     in_order(&set, &["+ MOTTO", "version 2"])?;
     let (_, said) = shell.run_with(2, &["apps", "secrets", "set", "cigar", "LD_PRELOAD"], b"x").await?;
     ensure!(said.contains("LD_PRELOAD"), "{said}");
@@ -133,7 +167,8 @@ async fn secrets_are_kept(shell: &Shell<'_>) -> Result<()> {
     ensure!(said.contains("version 3") && !list.contains("abc") && !list.contains("two"), "{list}{said}");
 
     let password = shell.yard.world().password_file();
-    let reveal = ["apps", "secrets", "reveal", "cigar", "MOTTO", "--password-file", &password.to_string_lossy()];
+    let reveal =
+        ["apps", "secrets", "reveal", "cigar", "MOTTO", "--password-file", &password.to_string_lossy()];
     assert_eq!(shell.run(0, &reveal).await?.0, "two\nlines \"%h\"");
     let wrong = shell.write("wrong", "not it\n")?;
     shell.run(4, &["apps", "secrets", "reveal", "cigar", "MOTTO", "--password-file", &wrong]).await?;
@@ -141,16 +176,33 @@ async fn secrets_are_kept(shell: &Shell<'_>) -> Result<()> {
     ensure!(said.contains("hmsctl apps apply cigar"), "{said}");
 
     let (key, said) = shell.run(0, &["apps", "deploy-key", "cigar"]).await?;
-    ensure!(key.starts_with("ssh-ed25519 ") && key.lines().count() == 1 && said.contains("a new key"), "{key}{said}");
+    ensure!(
+        key.starts_with("ssh-ed25519 ") && key.lines().count() == 1 && said.contains("a new key"),
+        "{key}{said}"
+    );
     assert_eq!(shell.run(0, &["apps", "deploy-key", "cigar"]).await?.0, key);
     Ok(())
 }
 
 async fn it_is_deployed(shell: &Shell<'_>, repository: &Repository) -> Result<()> {
     let (told, _) = shell.run(0, &["apps", "deploy", "cigar"]).await?;
-    eprintln!("LOOK\n{told}");
-    let steps = ["● prepare", "● fetch", "● checkout", "● bundle", "● assets", "CreateProducts: migrated", "● release"];
-    in_order(&told, &[&steps[..], &["● switch", "● restart", "● health", "● site", "deployed cigar: ", "is live on asterra"]].concat())?;
+    let steps = [
+        "● prepare",
+        "● fetch",
+        "● checkout",
+        "● bundle",
+        "● assets",
+        "CreateProducts: migrated",
+        "● release",
+    ];
+    in_order(
+        &told,
+        &[
+            &steps[..],
+            &["● switch", "● restart", "● health", "● site", "deployed cigar: ", "is live on asterra"],
+        ]
+        .concat(),
+    )?;
     let (status, motto) = shell.yard.ask("cigar", "/env/MOTTO").await?;
     ensure!(status.is_success() && motto.contains("lines"), "{status} {motto}");
 
@@ -162,27 +214,20 @@ async fn it_is_deployed(shell: &Shell<'_>, repository: &Repository) -> Result<()
     let (told, _) = shell.run(0, &["deployments", "follow", id]).await?;
     in_order(&told, &["● prepare", "● fetch", "● release", "● health", "deployed cigar"])?;
     let (again, _) = shell.run(0, &["deployments", "follow", id]).await?;
-    {
-        let follow = shell.yard.world().admin();
-        for words in [&["deployments", "follow", id][..], &["apps", "plan", "cigar"], &["deployments", "show", id], &["apps", "--help"]] {
-            let c = follow.command(words);
-            let c = c.as_std();
-            let line = std::iter::once(c.get_program()).chain(c.get_args()).map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-            let mut tty = tokio::process::Command::new("script");
-            tty.args(["-qec", &line, "/dev/null"]).envs(c.get_envs().filter_map(|(k, v)| Some((k, v?)))).env_remove("NO_COLOR").env("TERM", "xterm-256color");
-            let out = tty.output().await?;
-            eprintln!("TTY {}\n{}", words.join(" "), String::from_utf8_lossy(&out.stdout));
-        }
-    }
     in_order(&again, &["● prepare", "● fetch", "● release", "● health", "deployed cigar"])?;
     let shown = shell.json(0, &["deployments", "show", id]).await?;
     assert_eq!((&shown["job"]["commit"], &shown["job"]["state"]), (&commit.into(), &"succeeded".into()));
     let list = shell.json(0, &["deployments", "cigar"]).await?;
     assert_eq!(list["deployments"].as_array().context("list")?.len(), 2);
 
-    repository.commit(shell.yard.host(), &Change::new("Broken").file("config/environment.rb", "raise 'broken'\n")).await?;
+    repository
+        .commit(shell.yard.host(), &Change::new("Broken").file("config/environment.rb", "raise 'broken'\n"))
+        .await?;
     let (told, said) = shell.run(1, &["apps", "deploy", "cigar"]).await?;
-    ensure!(told.contains("▲ ") && said.contains("the deployment of cigar failed on asterra"), "{told}{said}");
+    ensure!(
+        told.contains("▲ ") && said.contains("the deployment of cigar failed on asterra"),
+        "{told}{said}"
+    );
     ensure!(said.contains("hint: hmsctl deployments show "), "{said}");
     assert_eq!(shell.yard.answer("cigar").await?.version, "2");
     Ok(())
@@ -191,10 +236,14 @@ async fn it_is_deployed(shell: &Shell<'_>, repository: &Repository) -> Result<()
 async fn settings_are_edited(shell: &Shell<'_>) -> Result<()> {
     let (_, said) = shell.run(0, &["apps", "edit", "cigar", "--env", "MODE=calm"]).await?;
     ensure!(said.contains("hmsctl apps apply cigar"), "{said}");
-    let (told, _) = shell.run(0, &["apps", "edit", "cigar", "--env", "MODE=calm", "--threads", "1:3"]).await?;
+    let (told, _) =
+        shell.run(0, &["apps", "edit", "cigar", "--env", "MODE=calm", "--threads", "1:3"]).await?;
     ensure!(told.is_empty(), "{told}");
     let (told, said) = shell.run(0, &["apps", "apply", "cigar"]).await?;
-    ensure!(told.contains("applied the settings of cigar on asterra") && said.contains("restart: "), "{told}{said}");
+    ensure!(
+        told.contains("applied the settings of cigar on asterra") && said.contains("restart: "),
+        "{told}{said}"
+    );
     ensure!(shell.yard.ask("cigar", "/env/MODE").await?.1.contains("calm"), "the app has no MODE");
 
     let (_, said) = shell.edit(0, "sed -i s/calm/loud/", &["apps", "edit", "cigar"]).await?;
@@ -208,7 +257,8 @@ async fn settings_are_edited(shell: &Shell<'_>) -> Result<()> {
 
 /// Files of the editor that were kept.
 fn left(folder: &Path) -> Result<Vec<PathBuf>> {
-    let kept = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("hmsctl-"));
+    let kept =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("hmsctl-"));
     Ok(std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(kept).collect())
 }
 
@@ -216,15 +266,22 @@ fn left(folder: &Path) -> Result<Vec<PathBuf>> {
 async fn somebody_else_edits_meanwhile(shell: &Shell<'_>) -> Result<()> {
     let admin = shell.yard.world().admin();
     let other = admin.command(&["apps", "edit", "cigar", "--name", "Cigars"]);
-    let words: Vec<_> = std::iter::once(other.as_std().get_program()).chain(other.as_std().get_args()).collect();
+    let words: Vec<_> =
+        std::iter::once(other.as_std().get_program()).chain(other.as_std().get_args()).collect();
     let words: Vec<_> = words.iter().map(|word| format!("'{}'", word.to_string_lossy())).collect();
     let text = format!("#!/bin/sh\n{} >/dev/null && sed -i s/loud/calm/ \"$1\"\n", words.join(" "));
     let editor = shell.write("editor", &text)?;
     std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755))?;
     let (_, said) = shell.edit(1, &editor, &["apps", "edit", "cigar"]).await?;
-    ensure!(said.contains("were changed after you read them") && said.contains("Your text is kept in"), "{said}");
+    ensure!(
+        said.contains("were changed after you read them") && said.contains("Your text is kept in"),
+        "{said}"
+    );
     let settings = shell.json(0, &["apps", "show", "cigar", "--settings"]).await?;
-    assert_eq!((&settings["name"], &settings["spec"]["environment"]["MODE"]), (&"Cigars".into(), &"loud".into()));
+    assert_eq!(
+        (&settings["name"], &settings["spec"]["environment"]["MODE"]),
+        (&"Cigars".into(), &"loud".into())
+    );
     Ok(())
 }
 
@@ -252,7 +309,10 @@ async fn one_lets_go_and_ends_it_later(shell: &Shell<'_>, repository: &Repositor
     kill_process(pid, Signal::INT)?;
     drop(lines);
     let (_, said) = ended(timeout(LIMIT, child.wait_with_output()).await??, 130, &["apps", "deploy"])?;
-    in_order(&said, &["it goes on", &format!("deployments follow {id}"), &format!("deployments cancel {id}")])?;
+    in_order(
+        &said,
+        &["it goes on", &format!("deployments follow {id}"), &format!("deployments cancel {id}")],
+    )?;
     let shown = shell.json(0, &["deployments", "show", id]).await?;
     assert_eq!(shown["job"]["state"], "running");
     let (told, _) = shell.run(0, &["deployments", "cancel", id]).await?;
@@ -295,7 +355,8 @@ async fn it_is_exported_and_removed(shell: &Shell<'_>) -> Result<()> {
     assert_eq!(said, "cigar: as it is\n");
     let (_, said) = shell.run(2, &["apps", "remove", "cigar"]).await?;
     ensure!(said.contains("--yes"), "{said}");
-    let (told, _) = shell.run(0, &["apps", "remove", "cigar", "--from-host", "--delete-data", "--yes"]).await?;
+    let (told, _) =
+        shell.run(0, &["apps", "remove", "cigar", "--from-host", "--delete-data", "--yes"]).await?;
     ensure!(told.contains("removed cigar from asterra"), "{told}");
     ensure!(!yard_has(shell, "/srv/cigar").await?, "its folder is still there");
     eventually(SOON, async || shell.run(1, &["apps", "show", "cigar"]).await).await?;
@@ -304,7 +365,8 @@ async fn it_is_exported_and_removed(shell: &Shell<'_>) -> Result<()> {
     let (told, _) = shell.run(0, &["apps", "import", &path, "--yes"]).await?;
     assert_eq!(told, "saved cigar\n");
     let password = shell.yard.world().password_file();
-    let reveal = ["apps", "secrets", "reveal", "cigar", "MOTTO", "--password-file", &password.to_string_lossy()];
+    let reveal =
+        ["apps", "secrets", "reveal", "cigar", "MOTTO", "--password-file", &password.to_string_lossy()];
     assert_eq!(shell.run(0, &reveal).await?.0, "two\nlines \"%h\"");
     let (_, said) = shell.run(0, &["apps", "import", &path, "--dry-run"]).await?;
     assert_eq!(said, "cigar: as it is\n");

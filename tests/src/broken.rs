@@ -12,7 +12,9 @@ fn status(up: &str) -> String {
 }
 
 fn migration(name: &str, body: &str) -> String {
-    format!("class {name} < ActiveRecord::Migration[6.1]\n  def up\n    {body}\n  end\n\n  def down\n  end\nend\n")
+    format!(
+        "class {name} < ActiveRecord::Migration[6.1]\n  def up\n    {body}\n  end\n\n  def down\n  end\nend\n"
+    )
 }
 
 impl Change {
@@ -25,7 +27,8 @@ impl Change {
     /// The app starts, and is not well.
     #[must_use]
     pub fn that_is_unwell() -> Self {
-        Self::version("unwell").file("app/controllers/status_controller.rb", status("raise \"not well at all\""))
+        Self::version("unwell")
+            .file("app/controllers/status_controller.rb", status("raise \"not well at all\""))
     }
 
     /// The app starts, and never answers.
@@ -51,8 +54,12 @@ impl Change {
     /// A gem that the host does not have, and that is in the lock file.
     #[must_use]
     pub fn that_lacks_a_gem(gemfile: &str, lock: &str) -> Self {
-        let locked = lock.replace("    pg (", "    no-such-gem (1.0.0)\n    pg (").replace("  pg\n", "  no-such-gem\n  pg\n");
-        Self::version("no-gem").file("Gemfile", format!("{gemfile}gem \"no-such-gem\"\n")).file("Gemfile.lock", locked)
+        let locked = lock
+            .replace("    pg (", "    no-such-gem (1.0.0)\n    pg (")
+            .replace("  pg\n", "  no-such-gem\n  pg\n");
+        Self::version("no-gem")
+            .file("Gemfile", format!("{gemfile}gem \"no-such-gem\"\n"))
+            .file("Gemfile.lock", locked)
     }
 
     /// A lock file that does not belong to the Gemfile.
@@ -64,7 +71,8 @@ impl Change {
     /// A task for the assets that fails.
     #[must_use]
     pub fn whose_assets_fail() -> Self {
-        let task = "task \"assets:precompile\" => :environment do\n  abort \"the style sheet is ugly\"\nend\n";
+        let task =
+            "task \"assets:precompile\" => :environment do\n  abort \"the style sheet is ugly\"\nend\n";
         Self::version("no-assets").file("lib/tasks/broken.rake", task)
     }
 
@@ -72,7 +80,8 @@ impl Change {
     #[must_use]
     pub fn whose_migration_fails() -> Self {
         let good = migration("AddNote", "add_column :products, :note, :string");
-        let bad = migration("AddHalf", "add_column :products, :half, :string\n    raise \"half way through\"");
+        let bad =
+            migration("AddHalf", "add_column :products, :half, :string\n    raise \"half way through\"");
         Self::version("half")
             .file("db/migrate/20260910090000_add_note.rb", good)
             .file("db/migrate/20260911090000_add_half.rb", bad)
@@ -81,7 +90,10 @@ impl Change {
     /// A migration that takes away what older code may need.
     #[must_use]
     pub fn that_destroys(version: &str) -> Self {
-        let remove = migration("DropUpdatedAt", "change_column_null :products, :updated_at, true\n    remove_column :products, :cents_old");
+        let remove = migration(
+            "DropUpdatedAt",
+            "change_column_null :products, :updated_at, true\n    remove_column :products, :cents_old",
+        );
         let body = "add_column :products, :cents_old, :integer";
         Self::version(version)
             .file("db/migrate/20260920090000_add_cents_old.rb", migration("AddCentsOld", body))

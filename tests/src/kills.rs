@@ -68,7 +68,9 @@ impl<'a> Kills<'a> {
 
     /// Sets the app up, with more releases than are kept, so that some are pruned.
     pub async fn begin(yard: &'a Yard) -> Result<Self> {
-        let repository = yard.add(Self::KEY, "tobacco", |spec| (spec.keep_releases, spec.health_timeout_s) = (2, 30)).await?;
+        let repository = yard
+            .add(Self::KEY, "tobacco", |spec| (spec.keep_releases, spec.health_timeout_s) = (2, 30))
+            .await?;
         yard.deploy_well(Self::KEY).await?;
         // The database is there: without tasks there are more deaths in an hour.
         yard.edit(Self::KEY, |spec| spec.release_tasks = Vec::new()).await?;
@@ -126,7 +128,8 @@ impl<'a> Kills<'a> {
         let seen = ["journalctl", "--unit", &unit, "--output=cat", "--grep=status=6/ABRT", "--lines=1"];
         let deadline = Instant::now() + SOON;
         loop {
-            let is_over = self.yard.get(id).await.is_ok_and(|it| it.job.is_some_and(|job| job.ended_usec > 0));
+            let is_over =
+                self.yard.get(id).await.is_ok_and(|it| it.job.is_some_and(|job| job.ended_usec > 0));
             if self.yard.host().exec(&seen).await?.success() {
                 return Ok(());
             }
@@ -140,7 +143,9 @@ impl<'a> Kills<'a> {
     async fn set_point(&self, point: Option<&str>) -> Result<()> {
         let host = self.yard.host();
         match point {
-            Some(point) => host.write_file(DROP_IN, format!("[Service]\nEnvironment=HMS_FAIL_AT={point}\n")).await?,
+            Some(point) => {
+                host.write_file(DROP_IN, format!("[Service]\nEnvironment=HMS_FAIL_AT={point}\n")).await?
+            }
             None => drop(host.run(&["rm", "-f", DROP_IN]).await?),
         }
         host.run(&["systemctl", "daemon-reload"]).await?;
@@ -154,12 +159,22 @@ impl<'a> Kills<'a> {
         let answer = self.answer().await?;
         match job.state() {
             JobState::Succeeded => {
-                ensure!(answer.version == self.count.to_string(), "it succeeded, and {answer:?} answers: {job:?}");
-                ensure!(answer.release == job.release && answer.commit == job.commit, "{answer:?} is not {job:?}");
+                ensure!(
+                    answer.version == self.count.to_string(),
+                    "it succeeded, and {answer:?} answers: {job:?}"
+                );
+                ensure!(
+                    answer.release == job.release && answer.commit == job.commit,
+                    "{answer:?} is not {job:?}"
+                );
                 self.live = answer;
             }
             JobState::Failed | JobState::Lost | JobState::TimedOut => {
-                ensure!(answer == self.live, "{answer:?} is not {:?}, though it ended so: {job:?}", self.live);
+                ensure!(
+                    answer == self.live,
+                    "{answer:?} is not {:?}, though it ended so: {job:?}",
+                    self.live
+                );
                 ensure!(!job.reason.is_empty(), "no reason: {job:?}");
             }
             other => bail!("it ended as {other:?}: {job:?}"),
@@ -167,7 +182,10 @@ impl<'a> Kills<'a> {
         ensure!(self.yard.live_release(Self::KEY).await? == self.live.release, "`current` is something else");
         self.nothing_is_left().await?;
         let again = self.yard.get(&ended.id).await?.job.context("job")?;
-        ensure!(again.state() == job.state() && again.ended_usec == job.ended_usec, "it ended twice: {job:?} {again:?}");
+        ensure!(
+            again.state() == job.state() && again.ended_usec == job.ended_usec,
+            "it ended twice: {job:?} {again:?}"
+        );
         Ok(job.state())
     }
 

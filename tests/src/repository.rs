@@ -182,8 +182,10 @@ impl Change {
 
     /// As git-fast-import(1) reads it: no work tree is needed, and paths that no work tree could have are taken.
     fn stream(&self, begins: bool) -> Vec<u8> {
-        let who = format!("{} <{}@example.org> now", self.author, self.author.replace(' ', ".").to_lowercase());
-        let mut stream = format!("commit refs/heads/{}\nauthor {who}\ncommitter {who}\n", self.branch).into_bytes();
+        let who =
+            format!("{} <{}@example.org> now", self.author, self.author.replace(' ', ".").to_lowercase());
+        let mut stream =
+            format!("commit refs/heads/{}\nauthor {who}\ncommitter {who}\n", self.branch).into_bytes();
         data(&mut stream, self.subject.as_bytes());
         if !begins {
             stream.extend(format!("from refs/heads/{}^0\n", self.branch).bytes());
@@ -192,7 +194,8 @@ impl Change {
             let path = path.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             match content {
                 Some(commit) if *mode == "160000" => {
-                    stream.extend(format!("M {mode} {} \"{path}\"\n", String::from_utf8_lossy(commit)).bytes());
+                    stream
+                        .extend(format!("M {mode} {} \"{path}\"\n", String::from_utf8_lossy(commit)).bytes());
                 }
                 Some(content) => {
                     stream.extend(format!("M {mode} inline \"{path}\"\n").bytes());

@@ -145,7 +145,8 @@ impl Yard {
 
     /// Begins a deployment.
     pub async fn begin(&self, request: DeployRequest) -> Result<Deployment, Fault> {
-        let answer = self.deployments().deploy(request).await.map_err(|status| Fault::from_status(&status))?;
+        let answer =
+            self.deployments().deploy(request).await.map_err(|status| Fault::from_status(&status))?;
         Ok(answer.into_inner())
     }
 
@@ -203,7 +204,12 @@ impl Yard {
         let job = deployment.job.as_ref().context("a deployment without a job")?;
         if job.state() != state {
             let output = self.output(&deployment.id).await.unwrap_or_default();
-            bail!("it ended as {:?}, not {state:?}: {}\n{}\n{output}", job.state(), job.reason, steps(&job.steps));
+            bail!(
+                "it ended as {:?}, not {state:?}: {}\n{}\n{output}",
+                job.state(),
+                job.reason,
+                steps(&job.steps)
+            );
         }
         Ok(())
     }
@@ -226,7 +232,8 @@ impl Yard {
 
     /// The release that is live, as its host says it.
     pub async fn live_release(&self, key: &str) -> Result<String> {
-        let link = self.host().run(&["readlink", "--canonicalize-existing", &format!("/srv/{key}/current")]).await?;
+        let link =
+            self.host().run(&["readlink", "--canonicalize-existing", &format!("/srv/{key}/current")]).await?;
         Ok(link.trim().rsplit('/').next().unwrap_or_default().to_owned())
     }
 

@@ -32,7 +32,6 @@ PROBES = {
   "read the agent's key" => -> { File.read("/var/lib/hms-agent/identity/key.pem") },
   "list what the agent has" => -> { Dir.children("/var/lib/hms-agent") },
   "read sealed secrets" => -> { read_any("/var/lib/hms-agent/apps/*/*.cred") },
-  "read the master key" => -> { File.read("/etc/credstore.encrypted/hms-master-key") },
   "read the host's own key" => -> { File.read("/var/lib/systemd/credential.secret") },
   "read credentials of other units" => -> { read_any("/run/credentials/*/*", ENV["CREDENTIALS_DIRECTORY"]) },
   "read the ssh key of the host" => -> { File.read("/etc/ssh/ssh_host_ed25519_key") },

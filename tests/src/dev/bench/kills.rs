@@ -21,7 +21,10 @@ pub(super) async fn count(times: usize) -> Result<String> {
     for round in 1..=times {
         for (point, work) in POINTS {
             let load = yard.load(Kills::KEY);
-            let state = kills.die_at(point, work).await.with_context(|| format!("round {round}, killed at {point}"))?;
+            let state = kills
+                .die_at(point, work)
+                .await
+                .with_context(|| format!("round {round}, killed at {point}"))?;
             let answered = load.end().await.with_context(|| format!("round {round}, killed at {point}"))?;
             visits += answered.asked;
             match state {
@@ -29,9 +32,13 @@ pub(super) async fn count(times: usize) -> Result<String> {
                 _ => put_back += 1,
             }
         }
-        eprintln!("round {round} of {times}: {live} went live, {put_back} were put back, {visits} visits answered");
+        eprintln!(
+            "round {round} of {times}: {live} went live, {put_back} were put back, {visits} visits answered"
+        );
     }
     let killed = live + put_back;
     ensure!(killed == times * POINTS.len(), "{killed} deployments were killed");
-    Ok(format!("{killed} of {killed} settled ({live} live, {put_back} put back); {visits} of {visits} visits answered"))
+    Ok(format!(
+        "{killed} of {killed} settled ({live} live, {put_back} put back); {visits} of {visits} visits answered"
+    ))
 }

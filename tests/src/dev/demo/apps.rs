@@ -30,10 +30,13 @@ async fn set_up_cigar(yard: &Yard) -> Result<()> {
     let host = yard.world().host("asterra")?;
     let repository = begin(yard, host, "cigar").await?;
     let heading = |text: &str| {
-        format!("<h1>{text}</h1>\n<ul>\n  <% @products.each do |product| %>\n    <li><%= link_to product.name, product %>, <%= product.price %></li>\n  <% end %>\n</ul>\n")
+        format!(
+            "<h1>{text}</h1>\n<ul>\n  <% @products.each do |product| %>\n    <li><%= link_to product.name, product %>, <%= product.price %></li>\n  <% end %>\n</ul>\n"
+        )
     };
     let view = "app/views/products/index.html.erb";
-    let change = Change::new("Greet visitors of the shop").by("Jordan Lee").file(view, heading("Good cigars"));
+    let change =
+        Change::new("Greet visitors of the shop").by("Jordan Lee").file(view, heading("Good cigars"));
     ends(yard, &repository, host, &change.file("VERSION", "2\n"), JobState::Succeeded).await?;
     let change = Change::new("Add an index on the names of products").file(
         "db/migrate/20260912103000_index_products_on_name.rb",
@@ -42,7 +45,8 @@ async fn set_up_cigar(yard: &Yard) -> Result<()> {
     ends(yard, &repository, host, &change.file("VERSION", "3\n"), JobState::Succeeded).await?;
     let change = Change::that_does_not_boot().by("Jordan Lee").saying("Read the stock from the new supplier");
     ends(yard, &repository, host, &change, JobState::Failed).await?;
-    let change = Change::new("Read the stock later").without("config/initializers/broken.rb").file("VERSION", "4\n");
+    let change =
+        Change::new("Read the stock later").without("config/initializers/broken.rb").file("VERSION", "4\n");
     repository.commit(host, &change).await.map(drop)
 }
 
@@ -51,7 +55,9 @@ async fn set_up_tobacco(yard: &Yard) -> Result<()> {
     let repository = begin(yard, host, "tobacco").await?;
     let secret = |name: &str, value: &str| Secret { name: name.into(), value: value.into() };
     let secrets = vec![secret("SMTP_PASSWORD", "correct horse"), secret("PAYMENT_API_KEY", "battery staple")];
-    yard.secrets().set(SetSecretsRequest { key: "tobacco".into(), secrets, ..SetSecretsRequest::default() }).await?;
+    yard.secrets()
+        .set(SetSecretsRequest { key: "tobacco".into(), secrets, ..SetSecretsRequest::default() })
+        .await?;
     let change = Change::new("Send a mail when an order is shipped").by("Sam Rivera").file("VERSION", "2\n");
     ends(yard, &repository, host, &change, JobState::Succeeded).await?;
     let change = Change::new("Warn sooner about long lists").by("Sam Rivera").file("VERSION", "3\n");
@@ -74,7 +80,13 @@ async fn begin(yard: &Yard, host: &Host, key: &str) -> Result<Repository> {
     Ok(repository)
 }
 
-async fn ends(yard: &Yard, repository: &Repository, host: &Host, change: &Change, state: JobState) -> Result<()> {
+async fn ends(
+    yard: &Yard,
+    repository: &Repository,
+    host: &Host,
+    change: &Change,
+    state: JobState,
+) -> Result<()> {
     repository.commit(host, change).await?;
     deploy(yard, repository.name(), state).await
 }
