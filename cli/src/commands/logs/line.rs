@@ -117,7 +117,7 @@ mod tests {
             identifier: "puma".into(),
             pid: 812,
             message: message.into(),
-            truncated_bytes: 0,
+            ..LogEntry::default()
         }
     }
 

@@ -164,6 +164,7 @@ impl Logs {
             priority: self.priority,
             limit,
             after_cursor: self.cursor.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ..LogQuery::default()
         })
     }
 

@@ -157,6 +157,7 @@ impl Asked {
                 priority,
                 limit,
                 after_cursor: self.after.clone(),
+                ..LogQuery::default()
             },
         ))
     }

@@ -110,6 +110,7 @@ fn query(asked: Asked, unit: String) -> Result<LogQuery, Fault> {
         priority: asked.priority,
         limit,
         after_cursor: asked.after.unwrap_or_default(),
+        ..LogQuery::default()
     })
 }
 
