@@ -34,6 +34,7 @@ pub(crate) struct Content {
     /// When it was written to; microseconds since the epoch.
     pub(crate) modified: u64,
     pub(crate) is_gz: bool,
+    born: Option<u64>,
     stored: File,
     expanded: Option<File>,
     /// Of the content, as far as it is looked at.
@@ -64,6 +65,7 @@ impl Content {
             inode: sibling.inode,
             modified: sibling.modified,
             is_gz: sibling.is_gz,
+            born: sibling.born,
             size: if sibling.is_gz { 0 } else { sibling.size },
             stored: sibling.file,
             expanded: None,
@@ -86,6 +88,12 @@ impl Content {
             (self.size, self.modified, self.names) = (meta.len(), modified(&meta), meta.nlink());
         }
         Ok(self.size)
+    }
+
+    /// Whether it is a copy of what was in one of the files that come after it: it is younger than that.
+    pub(crate) fn is_copy_from<'a>(&self, mut later: impl Iterator<Item = &'a Self>) -> bool {
+        let own = self.born.filter(|_| !self.is_gz);
+        own.is_some() && later.any(|next| !next.is_gz && next.born.is_some() && next.born < own)
     }
 
     /// Whether it was deleted.
@@ -252,6 +260,13 @@ impl Content {
         let size = self.size()?;
         let start = self.start_of_line(size)?;
         if start == size || !self.is_finished() { Ok(start) } else { Ok(size) }
+    }
+
+    /// What the last line tells for which `tell` gives something, of those that are near the end. Expands a compressed file.
+    pub(crate) fn last<T>(&mut self, mut tell: impl FnMut(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
+        let end = self.end()?;
+        let block = self.block_before(end)?;
+        Ok(block.and_then(|block| block.bytes.rsplit(|byte| *byte == b'\n').find_map(&mut tell)))
     }
 
     /// The beginning of the first line for which this holds, where it holds for all that come after it. `None` says that a line

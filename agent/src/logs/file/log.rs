@@ -7,7 +7,7 @@ use hms_proto::host::v1::{LogEntry, LogGap, LogKind};
 
 use super::{
     content::{Block, Content, LINE_MAX},
-    siblings::{Folder, Sibling},
+    siblings::{FileId, Folder, Sibling},
 };
 use crate::logs::{
     filter::Filter,
@@ -43,8 +43,8 @@ pub(crate) struct FileLog {
     pub(super) window: (u64, u64),
     /// Oldest first.
     pub(super) files: Vec<Part>,
-    /// Files that were seen, by device and inode.
-    pub(super) known: HashSet<(u64, u64)>,
+    /// Files that were seen.
+    pub(super) known: HashSet<FileId>,
     /// The file that is read forward.
     pub(super) at: usize,
     /// Backward: the file, and the end of what is still to be given.
@@ -76,6 +76,9 @@ pub(super) struct Part {
     pub(super) gap: Option<LogGap>,
     /// Nothing will come any more.
     pub(super) is_done: bool,
+    /// The time of its last line, once it was asked for. A clock may have been set, or be of another zone: neither this nor when
+    /// the file was changed can be trusted alone.
+    last: Option<u64>,
 }
 
 /// Lines of a block that may match.
@@ -91,7 +94,7 @@ pub(super) struct Lines {
 impl Part {
     pub(super) fn new(sibling: Sibling) -> Self {
         let content = Content::new(sibling);
-        Self { content, read: 0, head: Vec::new(), tail: Vec::new(), gap: None, is_done: false }
+        Self { content, read: 0, head: Vec::new(), tail: Vec::new(), gap: None, is_done: false, last: None }
     }
 
     /// Begins to read at a place.
@@ -112,6 +115,25 @@ impl Part {
         self.stand(end)
     }
 
+    /// The time of its last line. A compressed file is not expanded for it.
+    fn last(&mut self, kind: LogKind) -> io::Result<u64> {
+        if self.content.is_gz { Ok(self.content.modified) } else { self.last_told(kind) }
+    }
+
+    /// The file was changed.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    pub(super) fn last_told(&mut self, kind: LogKind) -> io::Result<u64> {
+        let last = match self.last {
+            Some(last) => last,
+            None => self.content.last(|line| line::glance(kind, line).0)?.unwrap_or(self.content.modified),
+        };
+        self.last = Some(last);
+        Ok(last)
+    }
+
     pub(super) fn fill_head(&mut self) -> io::Result<()> {
         if self.head.len() < HEAD {
             self.head = self.content.head()?;
@@ -128,8 +150,9 @@ impl Part {
 impl FileLog {
     /// Opens the files that are there now.
     pub(crate) fn open(log: LogName, filter: Arc<Filter>, wanted: Wanted) -> io::Result<Self> {
-        let files: Vec<_> = log.folder.siblings(&log.name)?.into_iter().map(Part::new).collect();
-        let known = files.iter().map(|file| file.content.inode).collect();
+        let siblings = log.folder.siblings(&log.name)?;
+        let known = siblings.iter().map(Sibling::id).collect();
+        let files = siblings.into_iter().map(Part::new).collect();
         Ok(Self {
             log,
             filter,
@@ -247,16 +270,19 @@ impl FileLog {
             if part.is_done {
                 continue;
             }
-            let Some(block) = part.content.block_from(part.read)? else {
+            let block = part.content.block_from(part.read)?;
+            if let Some(mut gap) = self.files[file].gap.take() {
+                let time = block.and_then(|b| b.lines().find_map(|line| line::glance(self.log.kind, line).0));
+                gap.to_usec = time.and_then(|time| i64::try_from(time).ok()).unwrap_or(0);
+                self.gaps.push(gap);
+                self.at = self.at.max(file);
+                return Ok(true);
+            }
+            let Some(block) = block else {
                 self.end_of(file);
                 continue;
             };
             self.at = self.at.max(file);
-            if let Some(mut gap) = self.files[file].gap.take() {
-                let time = block.lines().find_map(|line| line::glance(self.log.kind, line).0);
-                gap.to_usec = time.and_then(|time| i64::try_from(time).ok()).unwrap_or(0);
-                self.gaps.push(gap);
-            }
             self.take(file, block);
             return Ok(true);
         }
@@ -295,8 +321,8 @@ impl FileLog {
             }
             self.end_of(file);
             let Some(older) = file.checked_sub(1) else { return Ok(false) };
-            let is_older = |since: u64| self.files[older].content.modified.saturating_add(SLACK) < since;
-            if self.filter.since.is_some_and(is_older) {
+            let last = self.files[older].last(self.log.kind)?.max(self.files[older].content.modified);
+            if self.filter.since.is_some_and(|since| last.saturating_add(SLACK) < since) {
                 return Ok(false);
             }
             self.back = (older, self.files[older].content.end()?);
@@ -384,7 +410,7 @@ impl FileLog {
             _ => part.content.tail(end)?,
         };
         let hash = hash_of(&part.head[..part.head.len().min(end as usize)], &tail);
-        let ((dev, inode), time) = (part.content.inode, time.min(part.content.modified));
+        let (dev, inode) = part.content.inode;
         Ok(FilePlace { log: self.log.id.clone(), dev, inode, offset, length, hash, time })
     }
 
@@ -432,8 +458,12 @@ impl FileLog {
     /// Stands before the first line of this time or later.
     pub(crate) fn seek_time(&mut self, time: u64) -> io::Result<()> {
         self.restart();
-        let wanted = |part: &Part| part.content.modified.saturating_add(SLACK) >= time;
-        let first = self.files.iter().position(wanted).unwrap_or(self.files.len());
+        let mut first = 0;
+        while let Some(part) = self.files.get_mut(first)
+            && part.last(self.log.kind)?.max(part.content.modified).saturating_add(SLACK) < time
+        {
+            first += 1;
+        }
         let late = self.later_than(time.saturating_sub(SLACK.saturating_add(1)));
         for part in &mut self.files[..first] {
             part.pass()?;
@@ -450,8 +480,15 @@ impl FileLog {
     /// Backward: stands behind the last line of this time or earlier, and a little further.
     pub(crate) fn seek_back_from(&mut self, time: u64) -> io::Result<()> {
         self.restart();
-        let wanted = |part: &Part| part.content.modified >= time;
-        let Some(file) = self.files.iter().position(wanted) else { return self.seek_tail() };
+        let mut file = 0;
+        while let Some(part) = self.files.get_mut(file)
+            && part.last(self.log.kind)?.min(part.content.modified) < time
+        {
+            file += 1;
+        }
+        if file == self.files.len() {
+            return self.seek_tail();
+        }
         let late = self.later_than(time.saturating_add(SLACK));
         self.back = (file, self.files[file].content.bisect(late)?);
         Ok(())

@@ -5,11 +5,12 @@ use std::io;
 use hms_journal::Direction;
 use hms_proto::host::v1::LogGap;
 
-use super::log::{FileLog, Part};
+use super::log::FileLog;
 use crate::logs::place::{self, FilePlace};
 
-/// Files that were last written to a little before a place may still be the ones it is in: clocks of files are coarse. Microseconds.
-const COARSE: u64 = 2_000_000;
+/// A compressed file that was changed so long before a place is not expanded to look for it. Lines may tell the time of any zone;
+/// microseconds.
+const DAY: u64 = 26 * 3_600_000_000;
 
 /// Where the parts of a place were found.
 struct Stands {
@@ -17,6 +18,8 @@ struct Stands {
     found: Vec<(usize, u64)>,
     /// The latest one that was not found.
     missing: Option<FilePlace>,
+    /// It comes after those that were found.
+    is_newest_missing: bool,
 }
 
 impl FileLog {
@@ -41,13 +44,15 @@ impl FileLog {
     }
 
     fn locate(&mut self, places: &[FilePlace], way: Direction) -> io::Result<Stands> {
-        let mut stands = Stands { found: Vec::new(), missing: None };
+        let mut stands = Stands { found: Vec::new(), missing: None, is_newest_missing: false };
         for place in places {
             let at = match way {
                 Direction::Forward => place.end(),
                 Direction::Backward => place.offset,
             };
-            match self.find(place)? {
+            let found = self.find(place)?;
+            stands.is_newest_missing = found.is_none() && place.end() > 0;
+            match found {
                 Some(file) => stands.found.push((file, at)),
                 None => {
                     let is_latest = stands.missing.as_ref().is_none_or(|other| other.time <= place.time);
@@ -56,6 +61,10 @@ impl FileLog {
             }
         }
         stands.found.sort_unstable();
+        if way == Direction::Forward && stands.found.iter().any(|(_, at)| *at > 0) {
+            // Nothing was read of these: whatever comes after the others, comes before them.
+            stands.found.retain(|(_, at)| *at > 0);
+        }
         Ok(stands)
     }
 
@@ -73,7 +82,7 @@ impl FileLog {
         }
         for file in 0..self.files.len() {
             let content = &mut self.files[file].content;
-            if Some(file) == own || content.modified.saturating_add(COARSE) < place.time {
+            if Some(file) == own || (content.is_gz && content.modified.saturating_add(DAY) < place.time) {
                 continue;
             }
             let is_it = content.hash(place.end())? == Some(place.hash);
@@ -92,6 +101,8 @@ impl FileLog {
                 None => Ok(None),
             };
         };
+        let is_all_new = stands.found.iter().all(|(_, at)| *at == 0);
+        let until = places.iter().map(|place| place.time).max().unwrap_or(0);
         for file in 0..self.files.len() {
             let at = stands.found.iter().find(|(found, _)| *found == file).map(|(_, at)| *at);
             match at {
@@ -99,10 +110,19 @@ impl FileLog {
                 None if file > newest => {
                     self.files[file].stand(0)?;
                     let inode = self.files[file].content.inode;
-                    // It is the same file, with another content: somebody has cut it off.
-                    if let Some(place) = places.iter().find(|place| (place.dev, place.inode) == inode) {
-                        self.files[file].gap = Some(self.gap("truncated", place.time));
+                    // The same file with another content, or one that was copied: somebody has cut it off.
+                    let is_cut = places.iter().any(|place| (place.dev, place.inode) == inode) || self.is_cut(file);
+                    if is_cut {
+                        self.files[file].gap = Some(self.gap("truncated", until));
+                    } else if file == newest + 1 && stands.is_newest_missing {
+                        self.files[file].gap = Some(self.gap("deleted", until));
                     }
+                }
+                // Copies of the file of which nothing was read yet.
+                None if is_all_new && self.files[file].last_told(self.log.kind)? > until => {
+                    let late = self.later_than(until);
+                    let at = self.files[file].content.bisect(late)?;
+                    self.files[file].stand(at)?;
                 }
                 None => self.files[file].pass()?,
             }
@@ -114,8 +134,12 @@ impl FileLog {
     /// What followed the place is gone. All that was written later is given.
     fn stand_behind_missing(&mut self, place: &FilePlace) -> io::Result<LogGap> {
         let is_cut = self.files.iter().any(|part| part.content.inode == (place.dev, place.inode));
-        let later = |part: &Part| part.content.modified.saturating_add(COARSE) >= place.time;
-        let first = self.files.iter().position(later).unwrap_or(self.files.len());
+        let mut first = 0;
+        while let Some(part) = self.files.get_mut(first)
+            && part.last_told(self.log.kind)? <= place.time
+        {
+            first += 1;
+        }
         let late = self.later_than(place.time);
         for part in &mut self.files[..first] {
             part.pass()?;
@@ -198,7 +222,7 @@ impl FileLog {
         let told = self.told();
         let part = &mut self.files[file];
         let (dev, inode) = part.content.inode;
-        let time = if told == 0 { part.content.modified } else { told.min(part.content.modified) };
+        let time = if told == 0 { part.content.modified } else { told };
         let hash = match part.read == offset && part.tail.len() == offset.min(place::TAIL as u64) as usize {
             true => part.hash(),
             false => part.content.hash(offset)?.unwrap_or_default(),

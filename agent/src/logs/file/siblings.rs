@@ -23,6 +23,9 @@ pub(crate) struct Folder {
     below: &'static [&'static str],
 }
 
+/// Device, inode, and when it was made: the inode of a file that is deleted is soon that of another one.
+pub(crate) type FileId = (u64, u64, Option<u64>);
+
 /// One file, opened.
 #[derive(Debug)]
 pub(crate) struct Sibling {
@@ -32,6 +35,8 @@ pub(crate) struct Sibling {
     pub(crate) size: u64,
     /// When it was written to; microseconds since the epoch.
     pub(crate) modified: u64,
+    /// When it was made, where the file system knows; microseconds since the epoch.
+    pub(crate) born: Option<u64>,
     pub(crate) is_gz: bool,
 }
 
@@ -47,6 +52,11 @@ enum Age {
 }
 
 impl Sibling {
+    /// What tells it from all others.
+    pub(crate) fn id(&self) -> FileId {
+        (self.inode.0, self.inode.1, self.born)
+    }
+
     /// The same file once more.
     pub(crate) fn reopened(&self) -> io::Result<Self> {
         Ok(Self { name: self.name.clone(), file: self.file.try_clone()?, ..*self })
@@ -85,6 +95,7 @@ impl Folder {
             inode: (meta.dev(), meta.ino()),
             size: meta.len(),
             modified: modified(&meta),
+            born: born(&meta),
             is_gz: is_gz(name),
             file,
         }))
@@ -176,6 +187,11 @@ pub(crate) fn modified(meta: &std::fs::Metadata) -> u64 {
     u64::try_from(meta.mtime() * 1_000_000 + meta.mtime_nsec() / 1000).unwrap_or(0)
 }
 
+fn born(meta: &std::fs::Metadata) -> Option<u64> {
+    let since = meta.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_micros()).ok()
+}
+
 fn is_gz(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "gz")
 }
@@ -224,15 +240,12 @@ fn mark_of(mark: &str) -> Option<Age> {
 fn log_of(name: &str) -> Option<String> {
     let plain = name.strip_suffix(".gz").unwrap_or(name);
     let end = plain.rfind(".log")? + 4;
-    let log = &plain[..end];
-    if plain == log && !is_gz(name) {
-        let dated = log.strip_suffix(".log").and_then(|stem| {
-            let at = stem.find("-20").filter(|at| matches!(mark_of(&stem[at + 1..]), Some(Age::Date(_))))?;
-            Some(format!("{}.log", &stem[..at]))
-        });
-        return Some(dated.unwrap_or_else(|| log.to_owned()));
+    let (log, stem) = (&plain[..end], &plain[..end - 4]);
+    let is_date = |at: &usize| matches!(mark_of(&stem[at + 1..]), Some(Age::Date(_)));
+    match stem.find("-20").filter(is_date) {
+        Some(at) if plain == log => Some(format!("{}.log", &stem[..at])),
+        _ => age_of(log, name).map(|_| log.to_owned()),
     }
-    age_of(log, name).map(|_| log.to_owned())
 }
 
 #[cfg(test)]

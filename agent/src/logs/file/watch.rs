@@ -23,7 +23,7 @@ impl FileLog {
         while index < self.files.len() {
             index += self.refresh_file(index)?;
             let part = &mut self.files[index];
-            is_more |= !part.is_done && (part.content.is_gz || part.content.size()? > part.read);
+            is_more |= part.gap.is_some() || !part.is_done && (part.content.is_gz || part.content.size()? > part.read);
             index += 1;
         }
         is_more |= self.look_for_files()?;
@@ -42,7 +42,10 @@ impl FileLog {
         if (size, part.content.modified) == before {
             return Ok(0);
         }
-        let is_whole = size >= part.read
+        part.forget_last();
+        // Of a file of which nothing was read, only its copies tell that it was cut off.
+        let is_whole = part.read > 0
+            && size >= part.read
             && part.tail.len() as u64 == part.read.min(TAIL as u64)
             && part.content.tail(part.read)? == part.tail;
         if is_whole {
@@ -52,36 +55,56 @@ impl FileLog {
         self.was_cut(index)
     }
 
-    /// Somebody cut the file off. What was in it may have been copied (logrotate's `copytruncate`): the rest of the copy comes first.
+    /// Somebody cut the file off. What was in it may have been copied (logrotate's `copytruncate`), more than once: what is new in
+    /// the copies comes first.
     fn was_cut(&mut self, index: usize) -> io::Result<usize> {
-        let gap = self.gap("truncated", self.told());
-        let copy = if self.files[index].read > 0 { self.copy_of(index)? } else { None };
+        let (read, gap) = (self.files[index].read, self.gap("truncated", self.told()));
+        let mut copies = self.copies_of(index)?;
+        if read == 0 && copies.is_empty() {
+            return Ok(0);
+        }
+        let hash = self.files[index].hash();
+        if read > 0 {
+            let mut first = None;
+            for (at, copy) in copies.iter_mut().enumerate() {
+                if copy.content.hash(read)? == Some(hash) {
+                    copy.stand(read)?;
+                    first = Some(at);
+                    break;
+                }
+            }
+            match (first, copies.first_mut()) {
+                (Some(first), _) => drop(copies.drain(..first)),
+                (None, Some(copy)) => copy.gap = Some(gap.clone()),
+                (None, None) => {}
+            }
+        }
+        copies.iter_mut().skip(1).for_each(|copy| copy.gap = Some(gap.clone()));
         let part = &mut self.files[index];
         part.gap = Some(gap);
         part.head.clear();
         part.stand(0)?;
-        let Some(copy) = copy else { return Ok(0) };
-        self.files.insert(index, copy);
-        self.at += usize::from(self.at >= index);
-        Ok(1)
+        let count = copies.len();
+        self.files.splice(index..index, copies);
+        self.at += if self.at >= index { count } else { 0 };
+        Ok(count)
     }
 
-    /// The file that begins with all that was read of this one.
-    fn copy_of(&mut self, index: usize) -> io::Result<Option<Part>> {
-        let part = &self.files[index];
-        let (read, hash, inode) = (part.read, part.hash(), part.content.inode);
-        for sibling in self.log.folder.siblings(&self.log.name)? {
-            if sibling.inode == inode || self.known.contains(&sibling.inode) {
-                continue;
-            }
-            let mut copy = Part::new(sibling);
-            if copy.content.hash(read)? == Some(hash) {
-                self.known.insert(copy.content.inode);
-                copy.stand(read)?;
-                return Ok(Some(copy));
-            }
-        }
-        Ok(None)
+    /// Whether the file before this one is a copy: then lines may be lost between the two.
+    pub(super) fn is_cut(&self, file: usize) -> bool {
+        let before = file.checked_sub(1).and_then(|before| self.files.get(before));
+        let later = || self.files[file..].iter().map(|part| &part.content);
+        before.is_some_and(|before| before.content.is_copy_from(later()))
+    }
+
+    /// Older files of the log that were not there before.
+    fn copies_of(&mut self, index: usize) -> io::Result<Vec<Part>> {
+        let inode = self.files[index].content.inode;
+        let mut older = self.log.folder.siblings(&self.log.name)?;
+        // Where it is not there itself any more, nothing tells which of them are its copies.
+        let at = older.iter().position(|sibling| sibling.inode == inode).unwrap_or(0);
+        older.truncate(at);
+        Ok(older.into_iter().filter(|sibling| self.known.insert(sibling.id())).map(Part::new).collect())
     }
 
     /// Finds the files that came after the newest one that is read.
@@ -100,6 +123,7 @@ impl FileLog {
             }
         }
         let listed = self.log.folder.siblings(&self.log.name)?;
+        self.known.retain(|id| listed.iter().any(|s| s.id() == *id));
         self.is_deleted = false;
         let new = match newest {
             None => listed,
@@ -109,13 +133,16 @@ impl FileLog {
             },
         };
         let is_new = !new.is_empty();
-        for sibling in new {
-            self.known.insert(sibling.inode);
-            let mut part = Part::new(sibling);
-            if mem::take(&mut self.is_deleted) {
-                part.gap = Some(self.gap("deleted", self.told()));
-            }
-            self.files.push(part);
+        self.known.extend(new.iter().map(Sibling::id));
+        let first = self.files.len();
+        self.files.extend(new.into_iter().map(Part::new));
+        for file in first..self.files.len() {
+            let reason = match mem::take(&mut self.is_deleted) {
+                true => "deleted",
+                false if self.is_cut(file) => "truncated",
+                false => continue,
+            };
+            self.files[file].gap = Some(self.gap(reason, self.told()));
         }
         Ok(is_new)
     }
@@ -123,28 +150,29 @@ impl FileLog {
     /// Those from an index on that were not there before. The others count as seen.
     fn unknown(&mut self, mut listed: Vec<Sibling>, from: usize) -> Vec<Sibling> {
         let new = listed.split_off(from.min(listed.len()));
-        self.known.extend(listed.iter().map(|s| s.inode));
-        new.into_iter().filter(|s| !self.known.contains(&s.inode)).collect()
+        self.known.extend(listed.iter().map(Sibling::id));
+        new.into_iter().filter(|s| !self.known.contains(&s.id())).collect()
     }
 
     /// The newest file that is read is no longer there: it was compressed, or deleted.
     fn behind_missing(&mut self, listed: Vec<Sibling>) -> io::Result<Vec<Sibling>> {
-        let last = self.files.len() - 1;
-        let (read, hash, modified) =
-            (self.files[last].read, self.files[last].hash(), self.files[last].content.modified);
+        let Some(last) = self.files.last_mut() else { return Ok(listed) };
+        // All of it counts, also what is not read yet: that will still be read of the file that is open.
+        let (size, modified) = (last.content.size()?, last.content.modified);
+        let hash = last.content.hash(size)?;
         for (index, sibling) in listed.iter().enumerate() {
-            if self.known.contains(&sibling.inode) || !sibling.is_gz || read == 0 {
+            if self.known.contains(&sibling.id()) || !sibling.is_gz || size == 0 {
                 continue;
             }
             let mut content = Content::new(sibling.reopened()?);
-            if content.hash(read)? == Some(hash) {
+            if content.hash(size)? == hash {
                 return Ok(self.unknown(listed, index + 1));
             }
         }
         let name = self.log.name.clone();
         let is_after = |s: &Sibling| s.name == name || s.modified >= modified;
         self.is_deleted = true;
-        Ok(listed.into_iter().filter(|s| !self.known.contains(&s.inode) && is_after(s)).collect())
+        Ok(listed.into_iter().filter(|s| !self.known.contains(&s.id()) && is_after(s)).collect())
     }
 
     /// Lets go of files that are read, but for the last ones.
