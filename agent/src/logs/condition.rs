@@ -213,19 +213,44 @@ mod tests {
             request_usec: Some(1_500_000),
             ..LogAccess::default()
         };
-        let mut entry = LogEntry { access: Some(access), priority: 3, message: "boom".into(), ..LogEntry::default() };
+        let mut entry =
+            LogEntry { access: Some(access), priority: 3, message: "boom".into(), ..LogEntry::default() };
         entry.fields.insert("_UID".into(), "1000".into());
-        let is_true = |text: &str| Condition::parse(text).unwrap_or_else(|f| panic!("{text}: {f:?}")).is_true(&entry);
+        let is_true =
+            |text: &str| Condition::parse(text).unwrap_or_else(|f| panic!("{text}: {f:?}")).is_true(&entry);
         for yes in [
-            "status>=500", "status >= 500", "status=503", "status!=200", "status<504", "method=POST", "path~^/api/",
-            "path!~admin", "request_time>1s", "request_time>=1500ms", "request_time<=1.5", "priority<=err", "_UID=1000",
-            "_UID>=1000", "message~o{2}", "client!=10.0.0.1", "unit!~x",
+            "status>=500",
+            "status >= 500",
+            "status=503",
+            "status!=200",
+            "status<504",
+            "method=POST",
+            "path~^/api/",
+            "path!~admin",
+            "request_time>1s",
+            "request_time>=1500ms",
+            "request_time<=1.5",
+            "priority<=err",
+            "_UID=1000",
+            "_UID>=1000",
+            "message~o{2}",
+            "client!=10.0.0.1",
+            "unit!~x",
         ] {
             assert!(is_true(yes), "{yes}");
         }
         for no in [
-            "status>503", "status<503", "method=GET", "upstream_time>0", "upstream_time<=5", "client=10.0.0.1", "_UID!=1000",
-            "_COMM=x", "path~^api", "source=journal", "pid>0",
+            "status>503",
+            "status<503",
+            "method=GET",
+            "upstream_time>0",
+            "upstream_time<=5",
+            "client=10.0.0.1",
+            "_UID!=1000",
+            "_COMM=x",
+            "path~^api",
+            "source=journal",
+            "pid>0",
         ] {
             assert!(!is_true(no), "{no}");
         }
@@ -234,8 +259,19 @@ mod tests {
     #[test]
     fn what_is_no_condition_is_refused() {
         for bad in [
-            "", "status", "=5", "status=", "status>=x", "status>=-1", "colour=red", "path~(", "method>GET", "Status=5", "1A=2",
-            "request_time>fast", "path~(a{1000}){1000}",
+            "",
+            "status",
+            "=5",
+            "status=",
+            "status>=x",
+            "status>=-1",
+            "colour=red",
+            "path~(",
+            "method>GET",
+            "Status=5",
+            "1A=2",
+            "request_time>fast",
+            "path~(a{1000}){1000}",
         ] {
             assert!(Condition::parse(bad).is_err(), "{bad}");
         }

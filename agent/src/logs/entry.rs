@@ -145,7 +145,13 @@ impl Fields {
 pub(crate) fn size(entry: &LogEntry) -> usize {
     let access = entry.access.as_ref().map_or(0, |a| a.path.len() + a.referer.len() + a.agent.len() + 128);
     let fields = entry.fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
-    entry.message.len() + entry.cursor.len() + entry.unit.len() + entry.identifier.len() + access + fields + 64
+    entry.message.len()
+        + entry.cursor.len()
+        + entry.unit.len()
+        + entry.identifier.len()
+        + access
+        + fields
+        + 64
 }
 
 #[cfg(test)]
@@ -177,7 +183,10 @@ mod tests {
     fn messages_of_every_kind() {
         assert_eq!(of(&[("MESSAGE", b"hi\xff")]).message, "hi\u{fffd}");
         assert_eq!(of(&[("MESSAGE", b"one"), ("MESSAGE", b""), ("MESSAGE", b"two")]).message, "one\n\ntwo");
-        assert_eq!(of(&[("PRIORITY", b"9")]), LogEntry { priority: 6, source: JOURNAL.into(), ..LogEntry::default() });
+        assert_eq!(
+            of(&[("PRIORITY", b"9")]),
+            LogEntry { priority: 6, source: JOURNAL.into(), ..LogEntry::default() }
+        );
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl TryFrom<&LogQuery> for Filter {
             since: time(query.since_usec, "since")?,
             until: time(query.until_usec, "until")?,
             priority,
-            grep: (!query.grep.is_empty()).then(|| builder(&query.grep)?.build().map_err(refused)).transpose()?,
+            grep: (!query.grep.is_empty())
+                .then(|| builder(&query.grep)?.build().map_err(refused))
+                .transpose()?,
             grep_lines: many_lines(&query.grep)?,
             conditions: conditions(&query.r#where)?,
             all_fields: query.fields,
@@ -105,8 +107,9 @@ fn refused(error: regex::Error) -> Fault {
     // The last line says what is wrong; those before show where, in a drawing.
     let said = error.to_string();
     let why = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    Fault::invalid(format!("the pattern cannot be used: {why}"))
-        .hint("Write a regular expression; put a backslash before . * + ? ( ) [ ] { } | to mean the character.")
+    Fault::invalid(format!("the pattern cannot be used: {why}")).hint(
+        "Write a regular expression; put a backslash before . * + ? ( ) [ ] { } | to mean the character.",
+    )
 }
 
 impl Filter {
@@ -193,7 +196,8 @@ impl Filter {
                     return found;
                 }
                 let start = memrchr(b'\n', &block[..hit.start()]).map_or(0, |end| end + 1).max(at);
-                let end = memchr(b'\n', &block[hit.start()..]).map_or(block.len(), |end| hit.start() + end + 1);
+                let end =
+                    memchr(b'\n', &block[hit.start()..]).map_or(block.len(), |end| hit.start() + end + 1);
                 crossing += u32::from(hit.end() > end);
                 if of_line.is_match(without_end(&block[start..end])) {
                     found.push(start..end);

@@ -41,13 +41,8 @@ pub(crate) fn histogram(ask: &Ask, buckets: u32, wanted: &Wanted) -> Result<LogH
     let mut sources = ask.names.open(&ask.filter, wanted)?;
     let Some((start, end)) = span(&mut sources, ask) else { return Ok(LogHistogram::default()) };
     let width = (end - start) / buckets + 1;
-    let mut counts = Counts {
-        start,
-        width,
-        buckets: vec![[0; SEVERITIES]; buckets as usize],
-        gaps: Vec::new(),
-        read: 0,
-    };
+    let mut counts =
+        Counts { start, width, buckets: vec![[0; SEVERITIES]; buckets as usize], gaps: Vec::new(), read: 0 };
     for source in &mut sources {
         match source {
             Source::Journal(journal) if ask.filter.is_looked_up() => counts.look_up(journal, end),

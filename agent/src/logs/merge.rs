@@ -37,7 +37,8 @@ impl Merge {
                 None => self.ended[index] = true,
             }
         }
-        let times = self.heads.iter().enumerate().filter_map(|(index, head)| Some((head.as_ref()?.time, index)));
+        let times =
+            self.heads.iter().enumerate().filter_map(|(index, head)| Some((head.as_ref()?.time, index)));
         let (_, index) = match self.way {
             Direction::Forward => times.min()?,
             Direction::Backward => times.max()?,

@@ -100,8 +100,11 @@ impl Names {
             }
         }
         if logs.len() > LOGS_MAX {
-            return Err(Fault::invalid(format!("these are {} logs, and at most {LOGS_MAX} can be merged", logs.len()))
-                .hint("Name some of them."));
+            return Err(Fault::invalid(format!(
+                "these are {} logs, and at most {LOGS_MAX} can be merged",
+                logs.len()
+            ))
+            .hint("Name some of them."));
         }
         Ok(logs)
     }
@@ -156,7 +159,8 @@ impl Names {
 
 /// The files of nginx and of these apps.
 pub(crate) fn of_host(apps: &[String], state: &Path) -> Result<Names, Fault> {
-    let source = |kind: LogKind, app: &str| LogSource { kind: kind.into(), app: app.into(), name: String::new() };
+    let source =
+        |kind: LogKind, app: &str| LogSource { kind: kind.into(), app: app.into(), name: String::new() };
     let nginx = [LogKind::NginxAccess, LogKind::NginxError].map(|kind| source(kind, ""));
     let all: Vec<_> = nginx.into_iter().chain(apps.iter().map(|app| source(LogKind::App, app))).collect();
     parse(&all, state)
@@ -173,7 +177,8 @@ fn unreadable(log: &str, error: &std::io::Error) -> Fault {
 
 /// shared/log of an app: below the root that its specification names, or where apps usually are.
 fn folder_of_app(app: &AppKey, state: &Path) -> Folder {
-    let spec = read_if_there(&state.join("apps").join(app.as_str()).join("spec.json"), SPEC_MAX).ok().flatten();
+    let spec =
+        read_if_there(&state.join("apps").join(app.as_str()).join("spec.json"), SPEC_MAX).ok().flatten();
     let spec: Option<AppSpec> = spec.and_then(|text| serde_json::from_slice(&text).ok());
     let of_spec = spec.map(|spec| PathBuf::from(spec.root)).filter(|root| root.is_absolute());
     let root = of_spec.unwrap_or_else(|| {

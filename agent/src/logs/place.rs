@@ -178,7 +178,9 @@ mod tests {
 
     #[test]
     fn parts_that_are_cut_are_refused() {
-        for bad in ["f=a.log;d=1", "f=a.log;d=1;i=1;o=ffffffffffffffff;n=1;h=1;t=1", &format!("{CURSOR};a=3"), "s=1"] {
+        for bad in
+            ["f=a.log;d=1", "f=a.log;d=1;i=1;o=ffffffffffffffff;n=1;h=1;t=1", &format!("{CURSOR};a=3"), "s=1"]
+        {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

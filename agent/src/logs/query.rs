@@ -78,7 +78,8 @@ impl Ask {
         if self.filter.until.is_some() {
             return Err(Fault::invalid("an end does not go with following: leave `until` out"));
         }
-        let has_end = self.before.is_some() || self.around.is_some() || self.direction == LogDirection::Backward;
+        let has_end =
+            self.before.is_some() || self.around.is_some() || self.direction == LogDirection::Backward;
         if has_end {
             return Err(Fault::invalid("following goes forward, to no end")
                 .hint("Leave before_cursor, around_cursor and direction out."));

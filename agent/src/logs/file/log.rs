@@ -376,7 +376,11 @@ impl FileLog {
         }
         let place = self.place_of_line(file, block, range, (offset, length), time)?;
         entry.cursor = crate::logs::place::Part::File(place.clone()).to_string();
-        Ok(Some(Found { time, part: crate::logs::place::Part::File(place), what: What::Entry(Box::new(entry)) }))
+        Ok(Some(Found {
+            time,
+            part: crate::logs::place::Part::File(place),
+            what: What::Entry(Box::new(entry)),
+        }))
     }
 
     fn entry(&self, line: line::Line, message: String, time: u64) -> LogEntry {
@@ -542,10 +546,13 @@ impl FileLog {
                 let (told, priority) = line::glance(self.log.kind, &lines.block.bytes[range.clone()]);
                 time = match told {
                     Some(told) => told,
-                    None if time == 0 || range.start == 0 => self.time_before(lines.file, &lines.block, range.start)?,
+                    None if time == 0 || range.start == 0 => {
+                        self.time_before(lines.file, &lines.block, range.start)?
+                    }
                     None => time,
                 };
-                let is_wanted = self.is_in_time(time, Direction::Forward) && self.filter.takes_priority(priority);
+                let is_wanted =
+                    self.is_in_time(time, Direction::Forward) && self.filter.takes_priority(priority);
                 if is_wanted && !with(time, priority) {
                     return Ok(());
                 }

@@ -20,6 +20,8 @@ struct Stands {
     missing: Option<FilePlace>,
     /// It comes after those that were found.
     is_newest_missing: bool,
+    /// The latest one was found in another file than it was in: somebody has copied it, and cut off the other.
+    is_newest_copied: bool,
 }
 
 impl FileLog {
@@ -44,14 +46,19 @@ impl FileLog {
     }
 
     fn locate(&mut self, places: &[FilePlace], way: Direction) -> io::Result<Stands> {
-        let mut stands = Stands { found: Vec::new(), missing: None, is_newest_missing: false };
+        let mut stands =
+            Stands { found: Vec::new(), missing: None, is_newest_missing: false, is_newest_copied: false };
         for place in places {
             let at = match way {
                 Direction::Forward => place.end(),
                 Direction::Backward => place.offset,
             };
             let found = self.find(place)?;
-            stands.is_newest_missing = found.is_none() && place.end() > 0;
+            stands.is_newest_missing = found.is_none();
+            stands.is_newest_copied = found.is_some_and(|file| {
+                let content = &self.files[file].content;
+                !content.is_gz && content.inode != (place.dev, place.inode)
+            });
             match found {
                 Some(file) => stands.found.push((file, at)),
                 None => {
@@ -111,7 +118,9 @@ impl FileLog {
                     self.files[file].stand(0)?;
                     let inode = self.files[file].content.inode;
                     // The same file with another content, or one that was copied: somebody has cut it off.
-                    let is_cut = places.iter().any(|place| (place.dev, place.inode) == inode) || self.is_cut(file);
+                    let is_cut = places.iter().any(|place| (place.dev, place.inode) == inode)
+                        || (file == newest + 1 && stands.is_newest_copied)
+                        || self.is_cut(file);
                     if is_cut {
                         self.files[file].gap = Some(self.gap("truncated", until));
                     } else if file == newest + 1 && stands.is_newest_missing {
@@ -189,13 +198,14 @@ impl FileLog {
         }
     }
 
-    /// The file that is read, and the one before it: somebody may still write to that.
+    /// The file that is read, the one before it, as somebody may still write to that, and the one that is written to now.
     fn place_forward(&mut self, head: Option<&FilePlace>) -> io::Result<Vec<FilePlace>> {
         let mut places = Vec::new();
         let head = head.and_then(|head| Some((self.file_of(head)?, head.offset)));
         let at = head.map_or(self.at, |(file, _)| file.max(self.at));
-        for file in at.saturating_sub(1)..(at + 1).min(self.files.len()) {
-            let part = &self.files[file];
+        let last = self.files.len().saturating_sub(1);
+        for file in (at.saturating_sub(1)..=at).chain((last > at).then_some(last)) {
+            let Some(part) = self.files.get(file) else { continue };
             if file != at && (part.content.is_gz || part.content.is_deleted()) {
                 continue;
             }

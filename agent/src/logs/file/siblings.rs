@@ -260,7 +260,9 @@ mod tests {
         let make = |name: &str| fs::write(folder.path().join(name), name).unwrap();
         let order = ["access.log.10.gz", "access.log.2.gz", "access.log.1", "access.log"];
         order.iter().rev().for_each(|name| make(name));
-        for other in ["access.log.bak", "access.log.1.gz.tmp", "xaccess.log", "access.logs", "error.log", "-x.log"] {
+        for other in
+            ["access.log.bak", "access.log.1.gz.tmp", "xaccess.log", "access.logs", "error.log", "-x.log"]
+        {
             make(other);
         }
         let of = Folder::new(folder.path(), &[]);
@@ -273,13 +275,17 @@ mod tests {
 
     #[test]
     fn dates_are_put_in_order_wherever_they_stand() {
-        let mut files: Vec<_> = ["a.log", "a.log-20261125.gz", "a.log-20261124", "a.log.20261126", "a-20261127.log"]
-            .into_iter()
-            .map(|name| (age_of("a.log", name).unwrap(), name.to_owned()))
-            .collect();
+        let mut files: Vec<_> =
+            ["a.log", "a.log-20261125.gz", "a.log-20261124", "a.log.20261126", "a-20261127.log"]
+                .into_iter()
+                .map(|name| (age_of("a.log", name).unwrap(), name.to_owned()))
+                .collect();
         sort(&mut files);
         let names: Vec<_> = files.iter().map(|(_, name)| name.as_str()).collect();
-        assert_eq!(names, ["a.log-20261124", "a.log-20261125.gz", "a.log.20261126", "a-20261127.log", "a.log"]);
+        assert_eq!(
+            names,
+            ["a.log-20261124", "a.log-20261125.gz", "a.log.20261126", "a-20261127.log", "a.log"]
+        );
         assert_eq!(log_of("a-20261127.log.gz").as_deref(), Some("a.log"));
     }
 

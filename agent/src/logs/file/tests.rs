@@ -181,7 +181,10 @@ fn check(all: &[Arrived], count: u64, what: &str) {
             Arrived::Gap(_) => gap = true,
             Arrived::Line(number) => {
                 assert!(*number > last, "{what}: {number} comes after {last}");
-                assert!(*number == last + 1 || gap, "{what}: {last} is followed by {number}, and nothing is said");
+                assert!(
+                    *number == last + 1 || gap,
+                    "{what}: {last} is followed by {number}, and nothing is said"
+                );
                 (last, gap) = (*number, false);
             }
         }
@@ -440,9 +443,7 @@ fn storm(seed: u64, breaks: u32, most_lines: u64) -> u64 {
                 poll(&mut log, &mut all);
             }
         }
-        let op = random.random_range(0..7);
-        eprintln!("DBG op {op} at {} last {:?} {:?}", written.count, all.last(),  log.files.iter().map(|p| (p.content.name.clone(), p.content.inode.1, p.read)).collect::<Vec<_>>());
-        match op {
+        match random.random_range(0..7) {
             0 | 1 => written.create(6, random.random_range(0..3)),
             2 => {
                 written.create(6, 0);
@@ -467,9 +468,7 @@ fn storm(seed: u64, breaks: u32, most_lines: u64) -> u64 {
             poll(&mut log, &mut all);
         }
         if random.random_bool(0.4) {
-            eprintln!("DBG {:?}", log.place(None, Direction::Forward).unwrap());
             log = restarted(&written, &mut log);
-        eprintln!("DBG restarted at {} last {:?} {:?} {:?}", written.count, all.last(),  log.files.iter().map(|p| (p.content.name.clone(), p.content.inode.1, p.read, p.is_done, p.content.modified)).collect::<Vec<_>>(), log.gaps);
             drain(&mut log, &mut all);
         }
     }
@@ -485,7 +484,7 @@ fn storm(seed: u64, breaks: u32, most_lines: u64) -> u64 {
 /// Security cases 126 and 127, for files.
 #[test]
 fn whatever_happens_each_line_arrives_once_or_a_gap_is_told() {
-    for seed in 0..200 {
+    for seed in 0..30 {
         storm(seed, 25, 60);
     }
 }

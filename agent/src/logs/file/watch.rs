@@ -23,7 +23,8 @@ impl FileLog {
         while index < self.files.len() {
             index += self.refresh_file(index)?;
             let part = &mut self.files[index];
-            is_more |= part.gap.is_some() || !part.is_done && (part.content.is_gz || part.content.size()? > part.read);
+            is_more |= part.gap.is_some()
+                || !part.is_done && (part.content.is_gz || part.content.size()? > part.read);
             index += 1;
         }
         is_more |= self.look_for_files()?;

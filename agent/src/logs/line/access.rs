@@ -73,7 +73,8 @@ fn who(text: &str, access: &mut LogAccess) {
 
 /// `GET /path HTTP/1.1`. What is none is shown as it is.
 fn request(text: &str, access: &mut LogAccess) {
-    let is_method = |word: &str| (3..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase());
+    let is_method =
+        |word: &str| (3..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase());
     match text.split_once(' ') {
         Some((method, rest)) if is_method(method) => {
             let (path, protocol) = match rest.rsplit_once(' ') {

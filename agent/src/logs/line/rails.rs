@@ -43,7 +43,8 @@ fn logger(text: &str) -> Option<(Line, &str)> {
     }
     let (time, length) = time::iso(&bytes[4..])?;
     let (head, rest) = text.get(4 + length..)?.split_once(": ")?;
-    let pid = head.trim_start().strip_prefix('#').and_then(|h| h.split_once(']')).and_then(|(p, _)| p.parse().ok());
+    let pid =
+        head.trim_start().strip_prefix('#').and_then(|h| h.split_once(']')).and_then(|(p, _)| p.parse().ok());
     let priority = match bytes[0] {
         b'D' => 7,
         b'W' => 4,
@@ -68,7 +69,12 @@ fn started(text: &str, line: &mut Line) -> Option<LogAccess> {
     let (path, rest) = rest.split_once('"')?;
     let (client, when) = rest.strip_prefix(" for ")?.split_once(" at ")?;
     line.time = line.time.or_else(|| time::iso(when.as_bytes()).map(|(time, _)| time));
-    Some(LogAccess { method: method.into(), path: path.into(), client: client.into(), ..LogAccess::default() })
+    Some(LogAccess {
+        method: method.into(),
+        path: path.into(),
+        client: client.into(),
+        ..LogAccess::default()
+    })
 }
 
 /// `Completed 200 OK in 12ms (Views: 3.1ms | ActiveRecord: 0.4ms)`

@@ -18,7 +18,10 @@ fn combined_lines_with_and_without_additions() {
     let (line, of) = access(head);
     assert_eq!((line.time, line.priority), (Some(TIME), 3));
     assert_eq!((of.status, of.bytes, of.client.as_str()), (502, 157, "10.0.0.1"));
-    assert_eq!((of.method.as_str(), of.path.as_str(), of.protocol.as_str()), ("GET", r"/a?b=\x22c", "HTTP/1.1"));
+    assert_eq!(
+        (of.method.as_str(), of.path.as_str(), of.protocol.as_str()),
+        ("GET", r"/a?b=\x22c", "HTTP/1.1")
+    );
     assert_eq!((of.referer.as_str(), of.agent.as_str()), ("", "curl/8"));
     let id = "0123456789abcdef0123456789abcdef";
     for more in [
@@ -37,7 +40,10 @@ fn combined_lines_with_and_without_additions() {
 #[test]
 fn requests_that_are_none() {
     let (line, of) = access(r#"::1 - - [25/Nov/2026:02:40:38 +0000] "\x16\x03\x01" 400 157 "-" "-""#);
-    assert_eq!((of.status, of.method.as_str(), of.path.as_str(), line.priority), (400, "", r"\x16\x03\x01", 4));
+    assert_eq!(
+        (of.status, of.method.as_str(), of.path.as_str(), line.priority),
+        (400, "", r"\x16\x03\x01", 4)
+    );
     assert_eq!(access(r#"::1 - - [25/Nov/2026:02:40:38 +0000] "" 400 0 "-" "-""#).1.path, "");
     assert_eq!(read(LogKind::NginxAccess, "no access line").access, None);
 }
@@ -50,7 +56,8 @@ fn json_lines_of_nginx_and_of_lograge() {
     assert_eq!((line.time, line.priority, line.request_id.as_str()), (Some(TIME), 4, "r1"));
     assert_eq!((of.status, of.path.as_str(), of.method.as_str()), (404, "/x", "GET"));
     assert_eq!((of.request_usec, of.upstream_usec), (Some(500_000), Some(300_000)));
-    let line = read(LogKind::App, r#"{"method":"GET","path":"/y","status":200,"duration":12.5,"level":"warn"}"#);
+    let line =
+        read(LogKind::App, r#"{"method":"GET","path":"/y","status":200,"duration":12.5,"level":"warn"}"#);
     assert_eq!((line.priority, line.access.unwrap().request_usec), (4, Some(12_500)));
 }
 
@@ -69,7 +76,10 @@ fn error_lines_and_lines_of_rails() {
     assert_eq!((of.method.as_str(), of.path.as_str(), of.client.as_str()), ("GET", "/o?p=2", "10.0.0.1"));
     let line = of_message(&format!("[{id}] Completed 500 Internal Server Error in 12ms (Views: 1ms)"));
     let of = line.access.unwrap();
-    assert_eq!((of.status, of.request_usec, line.priority, line.request_id.as_str()), (500, Some(12_000), 3, id));
+    assert_eq!(
+        (of.status, of.request_usec, line.priority, line.request_id.as_str()),
+        (500, Some(12_000), 3, id)
+    );
     let plain = read(LogKind::App, r#"Started GET "/" for ::1 at 2026-11-25 02:40:38 +0000"#);
     assert_eq!(plain.time, Some(TIME));
     assert_eq!(read(LogKind::App, "E, [2026-11-25T02:40:38.1 #1] ERROR -- : boom").priority, 3);
