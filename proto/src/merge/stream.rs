@@ -19,8 +19,6 @@ use crate::{
 const LATENESS: Duration = Duration::from_millis(400);
 /// So long the past of another host is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A lane with so many chunks waiting takes no more.
-const WAITING: usize = 4;
 
 #[derive(Debug)]
 struct Waiting {
@@ -73,9 +71,14 @@ impl Merge {
         Self { lanes: lanes.into_iter().map(lane).collect() }
     }
 
-    /// Whether the lane takes more.
-    pub fn has_room(&self, lane: usize) -> bool {
-        self.lanes[lane].queue.len() < WAITING
+    /// Whose lane it is.
+    pub fn host(&self, lane: usize) -> &HostName {
+        &self.lanes[lane].host
+    }
+
+    /// How many chunks of the lane are not given out yet. Who keeps this small keeps memory small.
+    pub fn waiting(&self, lane: usize) -> usize {
+        self.lanes[lane].queue.len()
     }
 
     /// Takes what came.

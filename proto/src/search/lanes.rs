@@ -45,7 +45,7 @@ impl Search {
                     End::Newest => LogDirection::Newest,
                     End::Oldest => LogDirection::Forward,
                 } as i32,
-                ..self.query(&host, known)
+                ..self.of_host(Some(&host), known)
             };
             Lane { host, query }
         };
@@ -71,7 +71,7 @@ impl Search {
     }
 
     /// What this host is asked, without times and places.
-    pub fn query(&self, host: &HostName, known: &Known) -> LogQuery {
+    pub fn of_host(&self, host: Option<&HostName>, known: &Known) -> LogQuery {
         let mut units: Vec<String> = self.units.iter().map(ToString::to_string).collect();
         units.extend(self.apps.iter().map(|app| UnitName::of_app(app).to_string()));
         units.dedup();
@@ -96,18 +96,26 @@ impl Search {
         }
     }
 
-    fn sources_of(&self, source: &SourceName, host: &HostName, known: &Known) -> Vec<LogSource> {
-        let of = |app: &str| LogSource {
+    fn sources_of(&self, source: &SourceName, host: Option<&HostName>, known: &Known) -> Vec<LogSource> {
+        let of = |app: &str, name: String| LogSource {
             kind: source.kind.to_proto() as i32,
             app: app.to_owned(),
-            name: source.file.clone(),
+            name,
         };
-        if source.kind != SourceKind::App {
-            return vec![of("")];
+        let file = || source.file.clone();
+        match source.kind {
+            // By custom, nginx has files of its own for an app: `cigar.access.log`.
+            SourceKind::Access | SourceKind::Error if source.file.is_empty() && !self.apps.is_empty() => {
+                self.apps.iter().map(|app| of("", format!("{app}.{}.log", source.kind.word()))).collect()
+            }
+            SourceKind::Journal | SourceKind::Access | SourceKind::Error => vec![of("", file())],
+            SourceKind::App if !self.apps.is_empty() => {
+                self.apps.iter().map(|app| of(app.as_str(), file())).collect()
+            }
+            SourceKind::App => {
+                let here = known.apps.iter().filter(|(_, there)| Some(there) == host);
+                here.map(|(app, _)| of(app.as_str(), file())).collect()
+            }
         }
-        if !self.apps.is_empty() {
-            return self.apps.iter().map(|app| of(app.as_str())).collect();
-        }
-        known.apps.iter().filter(|(_, there)| there == host).map(|(app, _)| of(app.as_str())).collect()
     }
 }

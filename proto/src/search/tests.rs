@@ -156,6 +156,11 @@ fn hosts_are_asked_for_what_they_have() {
         asked("host=asterra&source=access&source=error/cigar.error.log"),
         [lane("asterra", &[], &["nginx_access", "nginx_error  cigar.error.log"])]
     );
+    let of_app = ["nginx_access  cigar.access.log", "nginx_error  main.log"];
+    assert_eq!(
+        asked("app=cigar&source=access&source=error/main.log"),
+        [lane("asterra", &["puma-cigar.service"], &of_app)]
+    );
 }
 
 #[test]
