@@ -26,7 +26,7 @@ pub use configs::ConfigsPage;
 pub use dashboard::DashboardPage;
 pub use hosts::HostsPage;
 pub use login::{LoginPage, LoginProblem};
-pub use logs::{LogSource, LogsPage, LogsQuery};
+pub use logs::{LogsAt, LogsPage, Pick, Picker};
 pub use problem::{ProblemKind, ProblemPage};
 pub use run::RunPage;
 pub use runs::{RunsPage, RunsQuery};
