@@ -19,7 +19,7 @@ use hms_proto::fault::Fault;
 use hms_web::{
     Event, Fragment,
     events::BEAT_SECONDS,
-    parts::{Activity, ActivityList, ConfigList, ConfigPending, LogItem},
+    parts::{Activity, ActivityList, ConfigList, ConfigPending},
 };
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -48,8 +48,9 @@ pub(super) struct Asked {
     /// Whose configs, where those are looked at.
     #[serde(default)]
     host: String,
-    #[serde(flatten)]
-    logs: logs::Asked,
+    /// Where the page's output ends.
+    #[serde(default)]
+    after: String,
 }
 
 pub(super) type Events = BoxStream<'static, Event>;
@@ -59,6 +60,7 @@ pub(super) async fn stream(
     session: Session,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
+    Query(pairs): logs::Pairs,
 ) -> Response {
     let stop = state.stop.clone();
     let events: Events = match asked.view.as_str() {
@@ -66,9 +68,9 @@ pub(super) async fn stream(
         "hosts" => hosts_events(state.clone(), &session).boxed(),
         "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
         "config" => config_events(state.clone(), &session, asked.host, false).boxed(),
-        "logs" => log_events(&state, &session, &headers, asked.logs).await,
+        "logs" => logs::events(&state, &session, &headers, pairs),
         "run" => {
-            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
+            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.after };
             run_events::stream(&state, &session, &headers, asked).await
         }
         other => refused(&Fault::invalid(format!("`{other}` is no view"))),
@@ -270,45 +272,4 @@ fn config_events(
             }
         }
     }
-}
-
-async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut asked: logs::Asked) -> Events {
-    if let Some(last) = last_event_id(headers) {
-        asked.after = last;
-    }
-    let (host, query) = match asked.live_query(&state.fleet) {
-        Ok(found) => found,
-        Err(fault) => return refused(&fault),
-    };
-    let mut chunks = match state.gate.logs(&session.caller, &host).follow(query).await {
-        Ok(chunks) => chunks.into_inner(),
-        Err(status) => return refused(&Fault::from_status(&status)),
-    };
-    let caller = session.caller.clone();
-    async_stream::stream! {
-        loop {
-            match chunks.message().await {
-                Ok(Some(chunk)) => {
-                    let now = super::view(&caller);
-                    let (gaps, rows): (Vec<_>, Vec<_>) = view::log_items(chunk).into_iter().partition(|i| matches!(i, LogItem::Gap { .. }));
-                    for gap in gaps {
-                        if let LogItem::Gap { reason, count } = gap {
-                            yield Event::gap(&reason, count, now);
-                        }
-                    }
-                    if let Some(LogItem::Row(last)) = rows.last() {
-                        let cursor = last.cursor.clone();
-                        yield Event::log(&rows, cursor, now);
-                    }
-                }
-                Ok(None) => return,
-                Err(status) => {
-                    let fault = Fault::from_status(&status);
-                    yield Event::refused(&format!("{} {}", fault.message, fault.next()));
-                    return;
-                }
-            }
-        }
-    }
-    .boxed()
 }

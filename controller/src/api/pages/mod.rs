@@ -38,11 +38,15 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 31] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 35] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
         ("/logs", get(logs::show)),
+        ("/logs/rows", get(logs::rows)),
+        ("/logs/line", get(logs::line)),
+        ("/logs/histogram", get(logs::histogram)),
+        ("/logs/download", get(logs::download)),
         ("/apps/{key}/{verb}", post(apps::act)),
         ("/configs", get(configs::show)),
         ("/configs/{host}", post(configs::act)),
