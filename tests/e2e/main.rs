@@ -5,6 +5,7 @@
 mod access;
 mod browser;
 mod browser_configs;
+mod browser_logs;
 mod browser_scripts;
 mod faults;
 mod hmsctl_jobs;
@@ -12,6 +13,7 @@ mod hmsctl_nginx;
 mod input;
 mod jobs;
 mod journal;
+mod journal_fuzz;
 mod logs;
 mod nginx;
 mod nginx_attacks;

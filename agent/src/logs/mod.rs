@@ -19,6 +19,8 @@ mod place;
 mod query;
 mod service;
 mod source;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub(crate) use service::Logs;
