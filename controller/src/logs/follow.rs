@@ -42,7 +42,7 @@ pub(crate) enum Told {
 #[derive(Debug)]
 enum Heard {
     Chunk(LogChunk),
-    Broke(Fault),
+    Broke(Away),
     Ended,
 }
 
@@ -134,10 +134,6 @@ fn stream(
             if let Some((lane, heard)) = heard
                 && let Some(told) = channels[lane].hear(&mut merge, lane, heard).await
             {
-                let told = match told {
-                    Word::Away(fault) => Told::Away(Away { host: merge.host(lane).clone(), since_usec: now_usec(), fault }),
-                    Word::Back => Told::Back(merge.host(lane).clone()),
-                };
                 yield told;
             }
             let rows = merge.take(Instant::now());
@@ -167,11 +163,6 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-enum Word {
-    Away(Fault),
-    Back,
-}
-
 /// The merging side of a reader.
 struct Channel {
     room: Arc<Semaphore>,
@@ -182,18 +173,18 @@ struct Channel {
 }
 
 impl Channel {
-    async fn hear(&mut self, merge: &mut Merge, lane: usize, heard: Heard) -> Option<Word> {
+    async fn hear(&mut self, merge: &mut Merge, lane: usize, heard: Heard) -> Option<Told> {
         match heard {
             Heard::Chunk(chunk) => {
                 self.taken += 1;
                 merge.push(lane, chunk, Instant::now());
-                std::mem::take(&mut self.is_away).then_some(Word::Back)
+                std::mem::take(&mut self.is_away).then(|| Told::Back(merge.host(lane).clone()))
             }
-            Heard::Broke(fault) => {
+            Heard::Broke(away) => {
                 let spot = merge.broke(lane);
                 self.resumes.send(spot).await.ok();
                 // It is said once, however often it is tried again.
-                (!std::mem::replace(&mut self.is_away, true)).then_some(Word::Away(fault))
+                (!std::mem::replace(&mut self.is_away, true)).then_some(Told::Away(away))
             }
             Heard::Ended => {
                 merge.ended(lane);
@@ -213,14 +204,16 @@ impl Reader {
         let mut wait = FIRST_WAIT;
         loop {
             let begun = Instant::now();
+            let ended = || Fault::new(FaultKind::Unreachable, "its agent ended the stream");
             let heard = match self.read(spot.as_ref()).await {
                 Ok(()) if !self.follows => Heard::Ended,
-                Ok(()) => Heard::Broke(Fault::new(FaultKind::Unreachable, "its agent ended the stream")),
-                Err(fault) => Heard::Broke(fault),
+                Ok(()) => Heard::Broke(self.away(ended())),
+                Err(away) => Heard::Broke(away),
             };
-            let is_over = matches!(heard, Heard::Ended)
-                || !self.follows
-                || matches!(&heard, Heard::Broke(fault) if is_final(fault));
+            let is_over = match &heard {
+                Heard::Broke(away) => !self.follows || is_final(&away.fault),
+                _ => true,
+            };
             if self.tell.send((self.index, heard)).await.is_err() || is_over {
                 return;
             }
@@ -234,10 +227,14 @@ impl Reader {
         }
     }
 
-    async fn read(&self, spot: Option<&Spot>) -> Result<(), Fault> {
+    fn away(&self, fault: Fault) -> Away {
+        Away { host: self.lane.host.clone(), since_usec: now_usec(), fault }
+    }
+
+    async fn read(&self, spot: Option<&Spot>) -> Result<(), Away> {
         let host = &self.lane.host;
-        if let Some(trouble) = away(&self.state.fleet, host) {
-            return Err(trouble.fault);
+        if let Some(away) = away(&self.state.fleet, host) {
+            return Err(away);
         }
         let mut query = LogQuery { limit: 0, ..self.lane.query.clone() };
         if let Some(spot) = spot {
@@ -248,7 +245,7 @@ impl Reader {
             }
         }
         query.direction = LogDirection::Forward as i32;
-        let fault = |status: tonic::Status| Fault::from_status(&status);
+        let fault = |status: tonic::Status| self.away(Fault::from_status(&status));
         let mut logs = self.state.gate.logs(&self.caller, host);
         let answer = if self.follows { logs.follow(query).await } else { logs.query(query).await };
         let mut chunks = answer.map_err(fault)?.into_inner();

@@ -13,8 +13,17 @@ const MOST: usize = 100;
 /// What is looked at to find them.
 const RECORDS: u32 = 500;
 /// Services whose calls change how something runs.
-const SERVICES: [&str; 6] =
-    ["UnitService", "NginxService", "NginxHistoryService", "DeployService", "AppService", "JobService"];
+const SERVICES: [&str; 9] = [
+    "hms.host.v1.UnitService",
+    "hms.host.v1.NginxService",
+    "hms.controller.v1.NginxHistoryService",
+    "hms.controller.v1.DeploymentService",
+    "hms.controller.v1.AppService",
+    "hms.controller.v1.SecretService",
+    "hms.controller.v1.JobService",
+    "hms.controller.v1.FleetService",
+    "hms.controller.v1.ScriptService",
+];
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +59,8 @@ pub(crate) async fn marks(
 
 fn changes(record: &AuditRecord) -> bool {
     let service = record.method.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let name = service.rsplit('.').next().unwrap_or_default();
     // What was refused has changed nothing.
-    SERVICES.contains(&name) && record.outcome != "denied"
+    SERVICES.contains(&service) && record.outcome != "denied"
 }
 
 fn is_about(record: &AuditRecord, search: &Search, hosts: &[&str]) -> bool {

@@ -123,7 +123,8 @@ async fn one(
         (None, _) => {}
     }
     let begun = now_usec();
-    let read = fill(state, caller, &host, query, room, |chunk| reading.push(chunk));
+    let most = query.limit;
+    let read = fill(state, caller, &host, (query, most), room, |chunk| reading.push(chunk));
     let fault = match tokio::time::timeout(PATIENCE, read).await {
         Ok(Ok(())) => return (reading, None),
         Ok(Err(fault)) => fault,
@@ -137,12 +138,11 @@ async fn fill(
     state: &State,
     caller: &Caller,
     host: &HostName,
-    query: LogQuery,
+    (query, most): (LogQuery, u32),
     room: &AtomicUsize,
     mut take: impl FnMut(LogChunk),
 ) -> Result<(), Fault> {
     let fault = |status: tonic::Status| Fault::from_status(&status);
-    let most = query.limit;
     let mut count = 0;
     let mut chunks = state.gate.logs(caller, host).query(query).await.map_err(fault)?.into_inner();
     while let Some(chunk) = chunks.message().await.map_err(fault)? {
@@ -166,7 +166,7 @@ fn size(entry: &LogEntry) -> usize {
     entry.message.len() + entry.cursor.len() + fields + 256
 }
 
-/// An entry with what surrounds it on its host, whatever else it may say; with all fields of the entry where `lines` is 0.
+/// An entry with what surrounds it on its host, whatever else it may say. Without lines: the entry with all its fields.
 pub(crate) async fn around(
     state: &State,
     caller: &Caller,
@@ -174,34 +174,26 @@ pub(crate) async fn around(
     (host, cursor): (&HostName, &Cursor),
     lines: u32,
 ) -> Result<Found, Fault> {
-    let all = Search { hosts: vec![host.clone()], apps: search.apps.clone(), ..Search::default() };
+    let all = Search {
+        hosts: vec![host.clone()],
+        apps: search.apps.clone(),
+        sources: search.sources.clone(),
+        ..Search::default()
+    };
     let Some(lane) = lanes(&state.fleet, &all)?.pop() else {
         return Err(Fault::not_found("host", host.as_str()));
     };
     if let Some(trouble) = away(&state.fleet, host) {
         return Err(trouble.fault);
     }
+    let limit = lines.max(1);
     let mut query =
-        LogQuery { around_cursor: cursor.to_string(), limit: lines.max(1), fields: lines == 0, ..lane.query };
+        LogQuery { around_cursor: cursor.to_string(), limit, fields: lines == 0, ..lane.query };
     add_own_source(&mut query, cursor);
     let mut reading = Reading::new(host.clone(), None);
-    let most = query.limit * 2 + 1;
-    let mut asked = query;
-    asked.limit = lines.max(1);
     let room = AtomicUsize::new(BYTES_MAX);
-    let read = async {
-        let fault = |status: tonic::Status| Fault::from_status(&status);
-        let mut chunks = state.gate.logs(caller, host).query(asked).await.map_err(fault)?.into_inner();
-        while let Some(chunk) = chunks.message().await.map_err(fault)? {
-            let size = chunk.entries.iter().map(size).sum::<usize>();
-            room.fetch_sub(size.min(room.load(Ordering::Relaxed)), Ordering::Relaxed);
-            if reading.entries() > most || room.load(Ordering::Relaxed) == 0 {
-                break;
-            }
-            reading.push(chunk);
-        }
-        Ok::<_, Fault>(())
-    };
+    let most = limit * 2 + 1;
+    let read = fill(state, caller, host, (query, most), &room, |chunk| reading.push(chunk));
     let late = || Fault::new(FaultKind::Unreachable, format!("{host} did not answer within 8 s"));
     tokio::time::timeout(PATIENCE, read).await.map_err(|_| late())??;
     let page = page(vec![reading], LogDirection::Forward, most);

@@ -96,9 +96,16 @@ impl LogRow {
         format!("{} {}", self.host, self.cursor)
     }
 
-    /// The page of what surrounds it.
+    /// The page of what surrounds it: in its file, or in the journal of its host.
     pub fn context_href(&self) -> String {
-        format!("/logs?host={}&around={}", text::encode(&self.host), text::encode(&self.key()))
+        let parts: Vec<&str> = self.source.split('/').collect();
+        let log = match parts.as_slice() {
+            ["nginx-access", file] => format!("&source=access%2F{}", text::encode(file)),
+            ["nginx-error", file] => format!("&source=error%2F{}", text::encode(file)),
+            ["app", app, file] => format!("&app={}&source=app%2F{}", text::encode(app), text::encode(file)),
+            _ => String::new(),
+        };
+        format!("/logs?host={}{log}&around={}", text::encode(&self.host), text::encode(&self.key()))
     }
 
     /// The lines of the message, with their colours, what is not printable made visible.
@@ -388,6 +395,14 @@ mod tests {
             );
             assert!(html.contains("&#60;img") && html.contains("202E"), "{html}");
         }
+    }
+
+    #[test]
+    fn what_surrounds_a_line_is_its_own_log() {
+        let of = |source: &str| LogRow { source: source.into(), ..row("") }.context_href();
+        assert_eq!(of("journal"), "/logs?host=asterra&around=asterra%20s%3D1");
+        assert!(of("nginx-access/a.log").starts_with("/logs?host=asterra&source=access%2Fa.log&around="));
+        assert!(of("app/cigar/p.log").starts_with("/logs?host=asterra&app=cigar&source=app%2Fp.log&around="));
     }
 
     #[test]

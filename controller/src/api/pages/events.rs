@@ -21,7 +21,6 @@ use hms_web::{
     events::BEAT_SECONDS,
     parts::{Activity, ActivityList, ConfigList, ConfigPending},
 };
-use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -37,20 +36,32 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// How often the session is looked at while a stream is open: one that was ended is cut off soon after.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-#[derive(Deserialize)]
-pub(super) struct Asked {
+/// Which view, and what of it; a search of logs has names of its own, some of them several times.
+struct Asked {
     view: String,
     /// Of a run, and of one of its jobs.
-    #[serde(default)]
     id: String,
-    #[serde(default)]
     job: String,
     /// Whose configs, where those are looked at.
-    #[serde(default)]
     host: String,
     /// Where the page's output ends.
-    #[serde(default)]
     after: String,
+}
+
+impl Asked {
+    fn new(pairs: &[(String, String)]) -> Self {
+        let first = |name: &str| {
+            let pair = pairs.iter().find(|(known, _)| known == name);
+            pair.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        Self {
+            view: first("view"),
+            id: first("id"),
+            job: first("job"),
+            host: first("host"),
+            after: first("after"),
+        }
+    }
 }
 
 pub(super) type Events = BoxStream<'static, Event>;
@@ -59,9 +70,9 @@ pub(super) async fn stream(
     Shared(state): Shared<State>,
     session: Session,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
     Query(pairs): logs::Pairs,
 ) -> Response {
+    let asked = Asked::new(&pairs);
     let stop = state.stop.clone();
     let events: Events = match asked.view.as_str() {
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),

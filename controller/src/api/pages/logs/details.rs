@@ -5,12 +5,9 @@ use axum::{
     response::Response,
 };
 use hms_proto::{fault::Fault, host::v1::LogEntry, search::Search};
-use hms_web::{
-    parts::{LogDetails, LogField},
-    text::encode,
-};
+use hms_web::parts::{LogDetails, LogField};
 
-use super::{super::page, Asked, Pairs, asked::key};
+use super::{super::page, Asked, Pairs, asked::key, shown};
 use crate::{api::pages::session::Session, logs, state::State};
 
 /// How much of the time around a request is searched for its other lines, in microseconds.
@@ -43,12 +40,11 @@ pub(in crate::api::pages) async fn line(
 }
 
 fn details(search: &Search, host: &str, entry: &LogEntry) -> LogDetails {
-    let key = format!("{host} {}", entry.cursor);
     let mut before = search.clone();
     (before.grep, before.priority, before.conditions) = (String::new(), None, Vec::new());
     LogDetails {
         fields: fields(search, host, entry),
-        context_href: format!("/logs?host={}&around={}", encode(host), encode(&key)),
+        context_href: shown::row(host.to_owned(), entry.clone()).context_href(),
         request_href: if entry.request_id.is_empty() { String::new() } else { request(search, entry) },
         before_href: href(&at(before, entry.time_usec - BEFORE, entry.time_usec)),
         problem: String::new(),
