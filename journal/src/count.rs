@@ -68,7 +68,8 @@ fn offsets(file: &mut JournalFile, filter: &Filter) -> Result<Option<Vec<u64>>> 
             let (mut matcher, mut offsets, mut from) = (Matcher::new(file, filter)?, Vec::new(), 0);
             while let Some(offset) = matcher.find(file, Direction::Forward, from)? {
                 offsets.push(offset);
-                from = offset + 1;
+                let Some(next) = offset.checked_add(1) else { break };
+                from = next;
             }
             Ok(Some(offsets))
         }

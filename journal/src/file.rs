@@ -179,7 +179,7 @@ impl JournalFile {
             return Ok(None);
         }
         let hash = self.header.hashing.of(wanted);
-        let bucket = self.header.data_table + hash % buckets * 16;
+        let bucket = self.header.data_table.saturating_add(hash % buckets * 16);
         let head: [u8; 8] = self.windows.peek(bucket)?;
         let (mut offset, mut content) = (u64::from_le_bytes(head), Vec::new());
         for _ in 0..CHAIN_MOST {

@@ -460,7 +460,7 @@ impl Source {
         let index = index(&mut self.file, &all)?;
         self.stand = match index.checked_sub(1) {
             _ if index < all.length() => Stand::before(all.get(&self.file, index)?),
-            Some(last) => Stand::before(all.get(&self.file, last)? + 1),
+            Some(last) => Stand::before(all.get(&self.file, last)?.saturating_add(1)),
             None => Stand::before(0),
         };
         (self.found, self.ended) = (None, false);

@@ -223,7 +223,9 @@ fn numbers(journal: &mut Journal) -> Vec<u64> {
     while let Some(step) = journal.next() {
         let Step::Entry(entry) = step else { continue };
         let text = journal.field(&entry, b"MESSAGE", &mut message).ok().flatten().unwrap_or_default();
-        numbers.extend(String::from_utf8_lossy(text).strip_prefix("number ").and_then(|n| n.parse::<u64>().ok()));
+        numbers.extend(
+            String::from_utf8_lossy(text).strip_prefix("number ").and_then(|n| n.parse::<u64>().ok()),
+        );
     }
     numbers
 }
@@ -292,7 +294,8 @@ fn counts_from_the_lists_are_those_of_the_entries() -> Result<()> {
             let (first, last) = journal.span().unwrap_or((1_790_000_000_000_000, 1_790_000_000_000_001));
             let width = (last - first) / 37 + 1;
             let times: Vec<u64> = (0..=37).map(|n| first + n * width).collect();
-            let kinds: Vec<_> = (0..8).map(|p| Filter::field("PRIORITY", &p.to_string())).chain([Filter::All]).collect();
+            let kinds: Vec<_> =
+                (0..8).map(|p| Filter::field("PRIORITY", &p.to_string())).chain([Filter::All]).collect();
             let (counts, damage) = journal.count(&times, &kinds);
             ensure!(damage.is_empty(), "{damage:?}");
             let mut wanted = vec![vec![0_u64; 9]; 37];

@@ -40,7 +40,8 @@ impl Sound {
         fs::copy(made.path().join("file0.journal"), &path)?;
         let content = fs::read(&path)?;
         let words = content.chunks_exact(8).enumerate();
-        let spots = words.filter(|(_, word)| word.iter().any(|b| *b != 0)).map(|(n, _)| n as u64 * 8).collect();
+        let spots =
+            words.filter(|(_, word)| word.iter().any(|b| *b != 0)).map(|(n, _)| n as u64 * 8).collect();
         let mut journal = Journal::open(vec![folder.path().to_owned()], Filter::All);
         let steps = std::iter::from_fn(|| journal.next());
         let cursors = steps.filter_map(|step| if let Step::Entry(e) = step { Some(e.cursor) } else { None });
@@ -89,7 +90,9 @@ impl Sound {
             1 => (old ^ (1 << random.random_range(0..64))).to_le_bytes().to_vec(),
             2 => spot.to_le_bytes().to_vec(),
             3 => (spot as u32).to_le_bytes().to_vec(),
-            4 => [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 40, 0, 1][random.random_range(0..6)].to_le_bytes().to_vec(),
+            4 => [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 40, 0, 1][random.random_range(0..6)]
+                .to_le_bytes()
+                .to_vec(),
             5 => old.wrapping_add(random.random_range(0..128)).wrapping_sub(64).to_le_bytes().to_vec(),
             _ => random.random::<u64>().to_le_bytes().to_vec(),
         }
@@ -181,7 +184,8 @@ fn damage_of_every_kind_is_survived() -> Result<()> {
 #[test]
 #[ignore = "takes as long as it is told to"]
 fn damage_of_every_kind_is_survived_for_hours() -> Result<()> {
-    let wanted: u64 = std::env::var("HMS_FUZZ_EXECUTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000_000);
+    let wanted: u64 =
+        std::env::var("HMS_FUZZ_EXECUTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000_000);
     let threads = std::thread::available_parallelism()?.get() as u64;
     let share = wanted.div_ceil(threads);
     std::thread::scope(|scope| {

@@ -54,7 +54,7 @@ impl Chunks {
         match read {
             Some(Read::Entry(entry)) => {
                 self.bytes += entry::size(&entry);
-                self.pending.push(entry);
+                self.pending.push(*entry);
             }
             Some(Read::Gap(gap)) => self.gap(gap)?,
             None => self.gap(LogGap {

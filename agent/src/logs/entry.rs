@@ -20,7 +20,7 @@ const FIELD_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Read {
     /// An entry.
-    Entry(LogEntry),
+    Entry(Box<LogEntry>),
     /// journald says that it left some out.
     Gap(LogGap),
 }
@@ -60,7 +60,7 @@ pub(crate) fn read(journal: &mut Journal, entry: &Entry, all: bool) -> Option<Re
     let mut read = fields.entry();
     read.cursor = entry.cursor.to_string();
     read.time_usec = time_usec;
-    Some(Read::Entry(read))
+    Some(Read::Entry(Box::new(read)))
 }
 
 fn text(value: &[u8]) -> String {

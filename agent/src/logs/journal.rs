@@ -130,7 +130,7 @@ impl JournalLog {
                     if !self.filter.all_fields {
                         read.fields.clear();
                     }
-                    What::Entry(Box::new(read))
+                    What::Entry(read)
                 }
                 _ => return None,
             },

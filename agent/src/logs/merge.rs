@@ -49,7 +49,7 @@ impl Merge {
     /// Reads what was found. `None`: it cannot be read.
     pub(crate) fn read(&mut self, found: Found) -> Option<Read> {
         match found.what {
-            What::Entry(entry) => Some(Read::Entry(*entry)),
+            What::Entry(entry) => Some(Read::Entry(entry)),
             What::Handle(handle) => self.sources.iter_mut().find_map(|source| match source {
                 Source::Journal(journal) => journal.read(&handle),
                 Source::File(_) => None,

@@ -43,7 +43,7 @@ impl App {
 
     fn write(&self, number: u32) {
         let time = chrono::DateTime::from_timestamp(FIRST + i64::from(number), 0).unwrap();
-        let level = if number % 10 == 0 { "ERROR" } else { "INFO" };
+        let level = if number.is_multiple_of(10) { "ERROR" } else { "INFO" };
         let line = format!("{} {level} number {number}\n", time.format("%Y-%m-%dT%H:%M:%SZ"));
         let mut file = fs::OpenOptions::new().create(true).append(true).open(self.log(number)).unwrap();
         file.write_all(line.as_bytes()).unwrap();
@@ -90,7 +90,8 @@ impl Answer {
     }
 
     fn numbers(&self) -> Vec<u32> {
-        let number = |entry: &LogEntry| entry.message.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap();
+        let number =
+            |entry: &LogEntry| entry.message.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap();
         self.entries.iter().map(number).collect()
     }
 }
@@ -156,7 +157,10 @@ fn filters_leave_only_what_is_meant() {
     let app = App::new(500);
     let errors = app.query(LogQuery { priority: Some(3), ..limited(0) });
     assert_eq!(errors.numbers(), (1..=50).map(|n| n * 10).collect::<Vec<_>>());
-    let of_source = LogQuery { r#where: vec!["source=app/cigar/a.log".into(), "message~number 1\\d$".into()], ..limited(0) };
+    let of_source = LogQuery {
+        r#where: vec!["source=app/cigar/a.log".into(), "message~number 1\\d$".into()],
+        ..limited(0)
+    };
     assert_eq!(app.query(of_source).numbers(), [11, 13, 15, 17, 19]);
     let usec = |number: i64| (FIRST + number) * 1_000_000;
     let range = LogQuery { since_usec: usec(100), until_usec: usec(110), ..limited(0) };
@@ -210,7 +214,9 @@ async fn followers_that_are_cut_off_miss_nothing_and_see_nothing_twice() {
     let ask = app.ask(LogQuery { after_cursor: answer.place.clone(), ..limited(0) });
     let (to, mut from) = mpsc::channel(100);
     let places = std::sync::Arc::new(Semaphore::new(1));
-    tokio::task::spawn_blocking(move || query(&ask, &mut Chunks::new(to, places.try_acquire_owned().unwrap())).ok());
+    tokio::task::spawn_blocking(move || {
+        query(&ask, &mut Chunks::new(to, places.try_acquire_owned().unwrap())).ok()
+    });
     while let Some(chunk) = from.recv().await {
         answer.take(chunk);
     }

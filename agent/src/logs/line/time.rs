@@ -33,7 +33,7 @@ pub(super) fn iso(text: &[u8]) -> Option<(u64, usize)> {
     let zone = match rest {
         [b'Z' | b'z', ..] => Some((0, 1)),
         [b' ', b'U', b'T', b'C', ..] => Some((0, 4)),
-        [b'+' | b'-', b'0'..=b'9', ..] => zone(rest).map(|(offset, length)| (offset, length)),
+        [b'+' | b'-', b'0'..=b'9', ..] => zone(rest),
         [b' ', b'+' | b'-', b'0'..=b'9', ..] => zone(&rest[1..]).map(|(offset, length)| (offset, length + 1)),
         _ => None,
     };
