@@ -37,6 +37,8 @@ const WORDS: &[(&str, &str)] = &[
     ("hms.host.v1.Job.state", "crate::words::job_state"),
     ("hms.host.v1.NginxFile.kind", "crate::words::nginx_file_kind"),
     ("hms.host.v1.Job.kind", "crate::words::job_kind"),
+    ("hms.host.v1.LogSource.kind", "crate::words::log_kind"),
+    ("hms.host.v1.LogQuery.direction", "crate::words::log_direction"),
     ("hms.host.v1.JobStep.state", "crate::words::step_state"),
     ("hms.host.v1.AppSpec.gems", "crate::words::gems"),
     ("hms.host.v1.AppSpec.database_auth", "crate::words::database_auth"),

@@ -10,7 +10,7 @@ mod host;
 mod identity;
 mod jobs;
 mod join;
-mod journal;
+mod logs;
 mod nginx;
 mod renew;
 mod run;

@@ -24,7 +24,7 @@ use crate::{
     deploy::Apps,
     host::Host,
     jobs::{Jobs, JobsApi},
-    journal::Journal,
+    logs::Logs,
     nginx::Nginx,
     scripts::{Scripts, ScriptsApi},
     systemd::{Bus, Units},
@@ -54,6 +54,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
     let nginx = Nginx::new(bus.clone(), &place.state, place.controller)?;
+    let logs = Logs::new(&place.state);
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
     let apps = Apps::new(jobs.clone(), bus.clone(), place.state);
@@ -63,7 +64,7 @@ pub(crate) async fn serve(
         .build_v1()?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<UnitServiceServer<Units>>().await;
-    health.set_serving::<LogServiceServer<Journal>>().await;
+    health.set_serving::<LogServiceServer<Logs>>().await;
     health.set_serving::<HostServiceServer<Host>>().await;
     health.set_serving::<ScriptServiceServer<ScriptsApi>>().await;
     health.set_serving::<JobServiceServer<JobsApi>>().await;
@@ -74,7 +75,7 @@ pub(crate) async fn serve(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(UnitServiceServer::new(Units::new(bus.clone())))
-        .add_service(LogServiceServer::new(Journal::default()))
+        .add_service(LogServiceServer::new(logs))
         .add_service(HostServiceServer::new(Host::new(bus)))
         .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
         .add_service(JobServiceServer::new(JobsApi::new(jobs)))

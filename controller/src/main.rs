@@ -12,6 +12,7 @@ mod fleet;
 mod forward;
 mod gate;
 mod jobs;
+mod logs;
 mod nginx;
 mod pki;
 mod seal;

@@ -36,6 +36,20 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// Whether both were taken by journald at the same time.
+    pub(crate) fn is_of_one_moment(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id && self.monotonic == other.monotonic
+    }
+
+    /// Whether journald has written one entry twice: when it moves from /run to /var, it numbers its entries anew.
+    pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
+        self.seqnum_id != other.seqnum_id
+            && self.is_of_one_moment(other)
+            && (self.realtime, self.xor_hash) == (other.realtime, other.xor_hash)
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = |id: [u8; 16]| u128::from_be_bytes(id);

@@ -107,7 +107,7 @@ impl JournalFile {
     }
 
     /// The head of an entry.
-    pub(crate) fn entry(&mut self, offset: u64) -> Result<EntryHead> {
+    pub(crate) fn entry(&self, offset: u64) -> Result<EntryHead> {
         let (bytes, _, size) = self.object::<{ ENTRY_HEAD as usize }>(offset, ENTRY, ENTRY_HEAD)?;
         let item = if self.header.compact { 4 } else { 16 };
         let items = (size - ENTRY_HEAD) / item;
@@ -179,7 +179,7 @@ impl JournalFile {
             return Ok(None);
         }
         let hash = self.header.hashing.of(wanted);
-        let bucket = self.header.data_table + hash % buckets * 16;
+        let bucket = self.header.data_table.saturating_add(hash % buckets * 16);
         let head: [u8; 8] = self.windows.peek(bucket)?;
         let (mut offset, mut content) = (u64::from_le_bytes(head), Vec::new());
         for _ in 0..CHAIN_MOST {
@@ -218,6 +218,18 @@ impl JournalFile {
             true => Ok(u32::from_le_bytes(self.windows.peek(at)?).into()),
             false => Ok(u64::from_le_bytes(self.windows.peek(at)?)),
         }
+    }
+
+    /// The places of an array, at most so many.
+    pub(crate) fn places(&mut self, array: u64, most: u64, into: &mut Vec<u64>) -> Result<()> {
+        let (places, _) = self.array(array)?;
+        let (width, places) = (self.width(), places.min(most));
+        let bytes = self.windows.bytes(array + ARRAY_HEAD, places * width)?;
+        into.extend(bytes.chunks_exact(width as usize).map(|place| match width {
+            4 => u64::from(u32::from_le_bytes(place.try_into().expect("four bytes"))),
+            _ => u64_at(place, 0),
+        }));
+        Ok(())
     }
 
     /// Reads what surrounds an offset into memory, because much of it will be asked for.

@@ -9,11 +9,11 @@ use std::{
 };
 
 use crate::{
-    Cursor, Entry, Error, Filter, Result,
+    Cursor, Direction, Entry, Error, Filter, Result, count,
     file::{EntryHead, JournalFile},
     header::SMALLEST,
     list::List,
-    matcher::{Direction, Matcher},
+    matcher::Matcher,
 };
 
 /// Where journald keeps files: those that outlive a boot, and those that do not.
@@ -22,6 +22,8 @@ const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// Refreshes between two looks at the folders: when a file was just rotated away, and ordinarily.
 const SOON: u32 = 4;
 const LATER: u32 = 250;
+/// Entries of one moment that are remembered; journald takes fewer in one turn.
+const MOMENT_MOST: usize = 4096;
 /// journald counts an entry before it has put it into every list; so often it is looked for again.
 const SETTLE: u8 = 3;
 
@@ -52,12 +54,51 @@ pub struct Journal {
     /// Files that are known, by device and inode: journald renames them.
     known: HashSet<(u64, u64)>,
     damage: Vec<Damage>,
-    /// The entry that was given last, or the place that was sought.
-    place: Option<Cursor>,
+    /// The entries that were given last, or the place that was sought.
+    place: Option<Given>,
     /// How many refreshes the folders are not looked at.
     quiet: u32,
     /// Counts openings, so that an entry never meets the wrong file.
     opened: u64,
+}
+
+/// The entry that was given last, with the others of its moment that were given before it.
+#[derive(Debug)]
+struct Given {
+    last: Cursor,
+    /// journald gives all that it takes at once the same time, and copies entries from /run to /var: by these it is known
+    /// what was given already.
+    moment: Vec<Cursor>,
+}
+
+impl Given {
+    fn new(last: Cursor) -> Self {
+        Self { last, moment: vec![last] }
+    }
+
+    /// The same with one more.
+    fn and(before: Option<Self>, last: Cursor) -> Self {
+        match before {
+            Some(mut given) if given.last.is_of_one_moment(&last) => {
+                if given.moment.len() < MOMENT_MOST {
+                    given.moment.push(last);
+                }
+                Self { last, ..given }
+            }
+            _ => Self::new(last),
+        }
+    }
+
+    /// Whether an entry is still to be given.
+    fn is_before(&self, cursor: &Cursor, direction: Direction) -> bool {
+        if self.last.is_of_one_moment(cursor) && self.last.seqnum_id != cursor.seqnum_id {
+            return !self.moment.iter().any(|given| given.is_copy_of(cursor));
+        }
+        match direction {
+            Direction::Forward => cursor.order(&self.last) == Ordering::Greater,
+            Direction::Backward => cursor.order(&self.last) == Ordering::Less,
+        }
+    }
 }
 
 /// One file, and how far it was read.
@@ -84,6 +125,14 @@ struct Stand {
     first: u64,
     /// Going backward, the last one that may be given. None is at 0.
     last: u64,
+}
+
+/// On which side of an entry.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Before,
+    On,
+    After,
 }
 
 impl Stand {
@@ -141,29 +190,79 @@ impl Journal {
     }
 
     /// Stands at an entry: [`next`](Self::next) gives the one after it, [`previous`](Self::previous) the one before.
-    /// Says whether the entry is there; where it is not, stands where it would be.
+    /// Says whether the entry, or a copy of it, is there; where it is not, stands where it would be.
     pub fn seek_cursor(&mut self, cursor: &Cursor) -> bool {
-        self.place = None;
-        let mut there = false;
-        self.stand_by(|file, all| {
-            let seqnum_id = file.header.seqnum_id;
-            let index = all.bisect(file, |file, at| {
-                let head = file.entry(at)?;
-                Ok(match seqnum_id == cursor.seqnum_id {
-                    true => head.seqnum < cursor.seqnum,
-                    false if head.boot_id == cursor.boot_id => head.monotonic < cursor.monotonic,
-                    false => head.realtime < cursor.realtime,
-                })
-            })?;
-            if index < all.length() {
-                let at = all.get(file, index)?;
-                let head = file.entry(at)?;
-                there |= cursor_of(file, &head) == *cursor;
-            }
-            Ok(index)
-        });
-        self.place = Some(*cursor);
+        let there = self.stand_at(cursor, Side::On);
+        self.place = Some(Given::new(*cursor));
         there
+    }
+
+    /// Stands before an entry: [`next`](Self::next) gives it. Says whether it is there.
+    pub fn seek_before(&mut self, cursor: &Cursor) -> bool {
+        self.stand_at(cursor, Side::Before)
+    }
+
+    /// Stands behind an entry: [`previous`](Self::previous) gives it. Says whether it is there.
+    pub fn seek_after(&mut self, cursor: &Cursor) -> bool {
+        self.stand_at(cursor, Side::After)
+    }
+
+    fn stand_at(&mut self, cursor: &Cursor, side: Side) -> bool {
+        self.place = None;
+        let (mut there, mut broken) = (false, Vec::new());
+        for source in &mut self.sources {
+            match source.stand_at(cursor, side) {
+                Ok(found) => there |= found,
+                Err(error) => broken.push((source.id, error)),
+            }
+        }
+        for (id, error) in broken {
+            self.break_off(id, error);
+        }
+        there
+    }
+
+    /// The newest entry from before a time (microseconds since the epoch), whatever is filtered.
+    pub fn newest(&mut self, before: u64) -> Option<Cursor> {
+        let newest = |source: &mut Source| {
+            let (all, file) = (List::of_file(&source.file).ok()?, &mut source.file);
+            let end = all.bisect(file, |file, at| Ok(file.entry(at)?.realtime < before)).ok()?;
+            let at = all.get(file, end.checked_sub(1)?).ok()?;
+            Some(cursor_of(file, &file.entry(at).ok()?))
+        };
+        self.sources.iter_mut().filter_map(newest).max_by(Cursor::order)
+    }
+
+    /// The times of the first and the last entry that pass the filter; microseconds since the epoch. Moves.
+    pub fn span(&mut self) -> Option<(u64, u64)> {
+        self.seek_head();
+        let mut first = || loop {
+            match self.next()? {
+                Step::Entry(entry) => return Some(entry.cursor.realtime),
+                Step::Damage(_) => {}
+            }
+        };
+        let first = first()?;
+        self.seek_tail();
+        loop {
+            match self.previous()? {
+                Step::Entry(entry) => return Some((first, entry.cursor.realtime)),
+                Step::Damage(_) => {}
+            }
+        }
+    }
+
+    /// How many entries that pass the filter, and one of `kinds` besides, are between each two of these times. Answered from
+    /// the lists of entries: the entries themselves are hardly read. What is damaged is left out and told.
+    pub fn count(&mut self, times: &[u64], kinds: &[Filter]) -> (Vec<Vec<u64>>, Vec<Damage>) {
+        let mut counts = vec![vec![0; kinds.len()]; times.len().saturating_sub(1)];
+        let mut damage = Vec::new();
+        for source in &mut self.sources {
+            if let Err(error) = count::of_file(&mut source.file, &self.filter, times, kinds, &mut counts) {
+                damage.push(Damage { path: source.file.path.clone(), error });
+            }
+        }
+        (counts, damage)
     }
 
     /// The next entry.
@@ -284,8 +383,20 @@ impl Journal {
         let source = &mut self.sources[index];
         let head = source.found.take()?;
         source.stand = Stand::on(head.offset);
-        self.place = Some(cursor);
-        Some(Step::Entry(Entry { cursor, head, source: source.id }))
+        let entry = Entry { cursor, head, source: source.id };
+        self.place = Some(Given::and(self.place.take(), cursor));
+        self.pass_copies(&cursor);
+        Some(Step::Entry(entry))
+    }
+
+    /// Other files may have found a copy of the entry that was given.
+    fn pass_copies(&mut self, given: &Cursor) {
+        for source in &mut self.sources {
+            let is_copy = |head: &EntryHead| cursor_of(&source.file, head).is_copy_of(given);
+            if let Some(copy) = source.found.filter(is_copy) {
+                (source.found, source.stand) = (None, Stand::on(copy.offset));
+            }
+        }
     }
 
     fn break_off(&mut self, id: u64, error: Error) {
@@ -349,15 +460,48 @@ impl Source {
         let index = index(&mut self.file, &all)?;
         self.stand = match index.checked_sub(1) {
             _ if index < all.length() => Stand::before(all.get(&self.file, index)?),
-            Some(last) => Stand::before(all.get(&self.file, last)? + 1),
+            Some(last) => Stand::before(all.get(&self.file, last)?.saturating_add(1)),
             None => Stand::before(0),
         };
         (self.found, self.ended) = (None, false);
         Ok(())
     }
 
+    /// Stands at an entry, or where it would be. Says whether it is there.
+    fn stand_at(&mut self, cursor: &Cursor, side: Side) -> Result<bool> {
+        let all = List::of_file(&self.file)?;
+        let same_ids = self.file.header.seqnum_id == cursor.seqnum_id;
+        let index = all.bisect(&mut self.file, |file, at| {
+            let head = file.entry(at)?;
+            Ok(match same_ids {
+                true => head.seqnum < cursor.seqnum,
+                false if head.boot_id == cursor.boot_id => head.monotonic < cursor.monotonic,
+                false => head.realtime < cursor.realtime,
+            })
+        })?;
+        // All that journald takes at once has one time; the entry is one of these.
+        for at in index..all.length() {
+            let offset = all.get(&self.file, at)?;
+            let found = cursor_of(&self.file, &self.file.entry(offset)?);
+            if found == *cursor || found.is_copy_of(cursor) {
+                self.stand = match side {
+                    Side::Before => Stand::before(offset),
+                    Side::On => Stand::on(offset),
+                    Side::After => Stand::before(offset + 1),
+                };
+                (self.found, self.ended) = (None, false);
+                return Ok(true);
+            }
+            if same_ids || !found.is_of_one_moment(cursor) {
+                break;
+            }
+        }
+        self.stand_by(&mut |_, _| Ok(index))?;
+        Ok(false)
+    }
+
     /// The next match beyond the place, found once and kept until it is taken.
-    fn look(&mut self, direction: Direction, place: Option<&Cursor>) -> Result<Option<Cursor>> {
+    fn look(&mut self, direction: Direction, place: Option<&Given>) -> Result<Option<Cursor>> {
         if self.direction != direction {
             // What was found on the way in the other direction was not given; it lies behind now.
             (self.direction, self.found, self.ended) = (direction, None, false);
@@ -375,10 +519,7 @@ impl Source {
             self.file.warm(offset);
             let head = self.file.entry(offset)?;
             let cursor = cursor_of(&self.file, &head);
-            let is_beyond = place.is_none_or(|place| match direction {
-                Direction::Forward => cursor.order(place) == Ordering::Greater,
-                Direction::Backward => cursor.order(place) == Ordering::Less,
-            });
+            let is_beyond = place.is_none_or(|given| given.is_before(&cursor, direction));
             match is_beyond {
                 true => self.found = Some(head),
                 false => self.stand = Stand::on(offset),

@@ -8,9 +8,11 @@
 //! - [`Journal`]: all files of some folders, merged into one order; what is added is seen after [`Journal::refresh`].
 //! - [`Filter`]: which entries; [`Filter::unit`] is what `journalctl --unit` means.
 //! - [`Cursor`]: a place in the journal, in journald's own form.
+//! - `count`: how many entries there are, without reading them.
 //! - `file`: one file: its header, its objects, its lists of entries. `window`: the bytes of it that are in memory.
 //! - `hash`: how data is found by its content. `payload`: data as it was before it was compressed.
 
+mod count;
 mod cursor;
 mod entry;
 mod file;
@@ -27,6 +29,15 @@ pub use cursor::{Cursor, CursorError};
 pub use entry::Entry;
 pub use filter::Filter;
 pub use journal::{Damage, Journal, Step};
+
+/// Which way entries are walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To newer ones.
+    Forward,
+    /// To older ones.
+    Backward,
+}
 
 /// Why a file cannot be read, or not all of it.
 #[derive(Debug, thiserror::Error)]

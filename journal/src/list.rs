@@ -73,6 +73,21 @@ impl List {
         }
     }
 
+    /// All entries, ascending, as they are read anyway for a count.
+    pub(crate) fn offsets(&self, file: &mut JournalFile) -> Result<Vec<u64>> {
+        let mut offsets = Vec::with_capacity(self.length.min(1 << 16) as usize);
+        offsets.extend(self.first);
+        for array in &self.arrays {
+            let left = self.length - offsets.len() as u64;
+            file.places(array.offset, left, &mut offsets)?;
+        }
+        // Only a damaged file has them in another order.
+        if !offsets.is_sorted() {
+            return damaged(0, "a list of entries is not in order");
+        }
+        Ok(offsets)
+    }
+
     /// The first index whose entry is not `before`.
     pub(crate) fn bisect(
         &self,

@@ -1,13 +1,6 @@
 //! A filter, as one file sees it: lists of entries that are walked together.
 
-use crate::{Result, file::JournalFile, filter::Filter, list::List};
-
-/// Which way a file is walked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Forward,
-    Backward,
-}
+use crate::{Direction, Result, file::JournalFile, filter::Filter, list::List};
 
 /// A filter with the lists of a file.
 #[derive(Debug)]

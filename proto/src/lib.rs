@@ -9,6 +9,7 @@
 //! - [`script`]: what a script's manifest may say, and how parameters become arguments; [`report`]: what checks print.
 //! - [`identity`]: who a certificate belongs to, and whom to trust.
 //! - [`transport`]: TLS connections in and out, bounded.
+//! - [`search`]: what somebody looks for in logs; [`merge`]: logs of several hosts in one order.
 //! - [`when`]: points in time as people type them.
 
 /// Generated from the .proto files.
@@ -32,9 +33,11 @@ pub mod app;
 pub mod dotenv;
 pub mod fault;
 pub mod identity;
+pub mod merge;
 pub mod names;
 pub mod report;
 pub mod script;
+pub mod search;
 pub mod transport;
 pub mod when;
 mod words;

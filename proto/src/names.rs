@@ -200,19 +200,32 @@ impl Default for JobId {
 }
 
 name! {
-    /// A position in a journal, as journald writes it: `s=…;i=…;b=…;m=…;t=…;x=…` (sd_journal_get_cursor(3)).
-    Cursor, "journal cursor", |text| {
-        let fits = text.len() <= 256
-            && text.starts_with("s=")
-            && text.split(';').all(|part| {
-                let mut bytes = part.bytes();
-                matches!(bytes.next(), Some(b's' | b'i' | b'b' | b'm' | b't' | b'x'))
-                    && bytes.next() == Some(b'=')
-                    && part.len() > 2
-                    && bytes.all(|b| b.is_ascii_hexdigit())
-            });
+    /// A position in the logs of a host: in the journal, as journald writes it (`s=…;i=…;b=…;m=…;t=…;x=…`, sd_journal_get_cursor(3)),
+    /// in a file (`f=nginx-access/access.log;d=…;i=…;…`), or in several logs, with `~` in between.
+    Cursor, "log cursor", |text| {
+        let fits = text.len() <= 8192 && text.split('~').all(is_place);
         if fits { Ok(()) } else { Err("a cursor is copied from a log entry, such as s=0639…;i=4f;b=…;m=…;t=…;x=…") }
     }
+}
+
+/// A position in one log: fields of one letter, of which the first says what kind of log it is.
+fn is_place(text: &str) -> bool {
+    let fields = || text.split(';').map(|field| field.split_once('=').unwrap_or_default());
+    let is_file = |name: &str| {
+        let plain = |part: &str| {
+            !part.starts_with(['.', '-']) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        name.len() <= 256 && name.split('/').all(|part| !part.is_empty() && plain(part))
+    };
+    text.starts_with(['s', 'f'])
+        && fields().all(|(key, value)| match key {
+            "f" => is_file(value),
+            _ => key.len() == 1 && key.bytes().all(|b| b.is_ascii_lowercase()) && is_hex(value),
+        })
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 name! {
@@ -382,8 +395,26 @@ mod tests {
     #[test]
     fn cursors() {
         let real = "s=0639d2b2a4a84f1b9c5d6a7e8f901234;i=4f;b=1ab;m=2cd;t=3ef;x=40a";
-        assert!(Cursor::try_from(real).is_ok());
-        for bad in ["", "s=", "x", "s=zz", "s=1;--file=/etc/shadow", "s=1;i=", "s=1\n"] {
+        let file = "f=app/cigar/production.log;d=803;i=1a;o=400;n=5c;h=40a;t=3ef";
+        for good in [real, file, &format!("{real}~{file}~{file}")] {
+            assert!(Cursor::try_from(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "s=",
+            "x",
+            "s=zz",
+            "s=1;--file=/etc/shadow",
+            "s=1;i=",
+            "s=1\n",
+            "f=../etc/shadow;d=1",
+            "f=app//x",
+            "f=/etc/shadow",
+            "f=-x",
+            "i=1",
+            "s=1~",
+            "~",
+        ] {
             assert!(Cursor::try_from(bad).is_err(), "{bad:?}");
         }
     }

@@ -28,6 +28,8 @@ words!(run_as, crate::host::v1::RunAs, "RUN_AS_");
 words!(job_state, crate::host::v1::JobState, "JOB_STATE_");
 words!(nginx_file_kind, crate::host::v1::NginxFileKind, "NGINX_FILE_KIND_");
 words!(job_kind, crate::host::v1::JobKind, "JOB_KIND_");
+words!(log_kind, crate::host::v1::LogKind, "LOG_KIND_");
+words!(log_direction, crate::host::v1::LogDirection, "LOG_DIRECTION_");
 words!(step_state, crate::host::v1::StepState, "STEP_STATE_");
 words!(gems, crate::host::v1::Gems, "GEMS_");
 words!(database_auth, crate::host::v1::DatabaseAuth, "DATABASE_AUTH_");

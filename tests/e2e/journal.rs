@@ -18,28 +18,38 @@ use tempfile::TempDir;
 const UNITS: [&str; 6] =
     ["puma-cigar.service", "nginx.service", "cron.service", "ssh.service", "init.scope", "x@1.service"];
 
-/// Journals of several boots in several files, made by systemd-journal-remote from its export format.
+/// Journals of several boots in several files.
 fn journals(form: &[(&str, &str)]) -> Result<TempDir> {
+    small_journals(form, 700)
+}
+
+/// The same, with so many entries in each of the three files.
+pub(crate) fn small_journals(form: &[(&str, &str)], entries: u32) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let mut random = StdRng::seed_from_u64(7);
     let mut clock = 1_790_000_000_000_000_u64;
     for file in 0..3 {
         let mut export = Vec::new();
         let (boot, mut monotonic) = (random.random::<u128>(), 1_000_000_u64);
-        for _ in 0..700 {
+        for _ in 0..entries {
             let step = random.random_range(1..400_000);
             clock += step;
             monotonic += step;
             entry(&mut export, &mut random, boot, (clock, monotonic))?;
         }
-        let path = folder.path().join(format!("file{file}.journal"));
-        let mut command = Command::new("/usr/lib/systemd/systemd-journal-remote");
-        command.args(["-o", &path.to_string_lossy(), "-"]).envs(form.iter().copied());
-        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        child.stdin.take().context("stdin")?.write_all(&export)?;
-        ensure!(child.wait()?.success(), "systemd-journal-remote failed");
+        write(&folder.path().join(format!("file{file}.journal")), &export, form)?;
     }
     Ok(folder)
+}
+
+/// Has systemd-journal-remote make a file from its export format.
+fn write(path: &Path, export: &[u8], form: &[(&str, &str)]) -> Result<()> {
+    let mut command = Command::new("/usr/lib/systemd/systemd-journal-remote");
+    command.args(["-o", &path.to_string_lossy(), "-"]).envs(form.iter().copied());
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    child.stdin.take().context("stdin")?.write_all(export)?;
+    ensure!(child.wait()?.success(), "systemd-journal-remote failed");
+    Ok(())
 }
 
 fn entry(out: &mut Vec<u8>, random: &mut StdRng, boot: u128, (clock, monotonic): (u64, u64)) -> Result<()> {
@@ -191,6 +201,115 @@ fn messages_are_read_as_they_were_written() -> Result<()> {
             count += 1;
         }
         assert_eq!(count, 2100);
+    }
+    Ok(())
+}
+
+/// Numbered entries of one boot, of which many have the same time, as journald writes what it takes at once.
+fn numbered(numbers: std::ops::Range<u64>) -> Result<Vec<u8>> {
+    let mut export = Vec::new();
+    for number in numbers {
+        let moment = number / 7;
+        writeln!(export, "__REALTIME_TIMESTAMP={}", 1_790_000_000_000_000 + moment)?;
+        writeln!(export, "__MONOTONIC_TIMESTAMP={}", 1_000_000 + moment)?;
+        writeln!(export, "_BOOT_ID={:032x}\nPRIORITY={}\nMESSAGE=number {number}\n", 7, number % 8)?;
+    }
+    Ok(export)
+}
+
+fn numbers(journal: &mut Journal) -> Vec<u64> {
+    let mut message = Vec::new();
+    let mut numbers = Vec::new();
+    while let Some(step) = journal.next() {
+        let Step::Entry(entry) = step else { continue };
+        let text = journal.field(&entry, b"MESSAGE", &mut message).ok().flatten().unwrap_or_default();
+        numbers.extend(
+            String::from_utf8_lossy(text).strip_prefix("number ").and_then(|n| n.parse::<u64>().ok()),
+        );
+    }
+    numbers
+}
+
+/// When journald flushes /run to /var, it writes entries anew, with other numbers, in another file.
+#[test]
+fn entries_that_journald_copied_are_given_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (run, var) = (folder.path().join("run"), folder.path().join("var"));
+    fs::create_dir(&run)?;
+    fs::create_dir(&var)?;
+    write(&run.join("system.journal"), &numbered(0..300)?, &[])?;
+    let all: Vec<u64> = (0..300).collect();
+    let both = || Journal::open(vec![var.clone(), run.clone()], Filter::All);
+    for given in [1, 3, 7, 150, 298, 300] {
+        // It follows, and has read so far, when the copy appears beside what it was made from.
+        let mut follower = both();
+        let mut cursors = Vec::new();
+        for _ in 0..given {
+            if let Some(Step::Entry(entry)) = follower.next() {
+                cursors.push(entry.cursor);
+            }
+        }
+        write(&var.join("system.journal"), &numbered(0..310)?, &[])?;
+        let last = *cursors.last().context("an entry")?;
+        let wanted: Vec<u64> = (given..310).collect();
+        let rest = until_quiet(&mut follower);
+        ensure!(rest == wanted, "after {given}, a follower got {rest:?}");
+        // Somebody who has only the cursor, with both files there and with the copy alone.
+        let mut resumed = both();
+        ensure!(resumed.seek_cursor(&last), "the entry {given} is there");
+        ensure!(numbers(&mut resumed) == wanted, "resumed after {given}, with both files");
+        let mut alone = Journal::open(vec![var.clone()], Filter::All);
+        ensure!(alone.seek_cursor(&last), "the copy of the entry {given} counts");
+        ensure!(numbers(&mut alone) == wanted, "resumed after {given}, with the copy alone");
+        ensure!(numbers(&mut both()) == (0..310).collect::<Vec<_>>(), "read anew");
+        fs::remove_file(var.join("system.journal"))?;
+    }
+    ensure!(numbers(&mut both()) == all, "the first file alone");
+    Ok(())
+}
+
+/// What is given after a look at the folders; those are not looked at each time.
+fn until_quiet(journal: &mut Journal) -> Vec<u64> {
+    let mut rest = numbers(journal);
+    for _ in 0..600 {
+        if journal.refresh() {
+            rest.extend(numbers(journal));
+        }
+    }
+    rest
+}
+
+#[test]
+fn counts_from_the_lists_are_those_of_the_entries() -> Result<()> {
+    for form in [&[][..], &[("SYSTEMD_JOURNAL_COMPACT", "0")], &[("SYSTEMD_JOURNAL_KEYED_HASH", "0")]] {
+        let folder = journals(form)?;
+        for filter in [
+            Filter::All,
+            Filter::unit(UNITS[0]),
+            Filter::And(vec![Filter::unit(UNITS[1]), Filter::priority(4)]),
+            Filter::field("_UID", "0"),
+            Filter::field("_UID", "none"),
+        ] {
+            let mut journal = open(folder.path(), filter.clone());
+            let (first, last) = journal.span().unwrap_or((1_790_000_000_000_000, 1_790_000_000_000_001));
+            let width = (last - first) / 37 + 1;
+            let times: Vec<u64> = (0..=37).map(|n| first + n * width).collect();
+            let kinds: Vec<_> =
+                (0..8).map(|p| Filter::field("PRIORITY", &p.to_string())).chain([Filter::All]).collect();
+            let (counts, damage) = journal.count(&times, &kinds);
+            ensure!(damage.is_empty(), "{damage:?}");
+            let mut wanted = vec![vec![0_u64; 9]; 37];
+            journal.seek_head();
+            let mut priority = Vec::new();
+            while let Some(step) = journal.next() {
+                let Step::Entry(entry) = step else { bail!("{step:?}") };
+                let bucket = ((entry.cursor.realtime - first) / width) as usize;
+                let found = journal.field(&entry, b"PRIORITY", &mut priority)?.context("a priority")?;
+                wanted[bucket][usize::from(found[0] - b'0')] += 1;
+                wanted[bucket][8] += 1;
+            }
+            assert_eq!(counts, wanted, "{filter:?} {form:?}");
+        }
     }
     Ok(())
 }

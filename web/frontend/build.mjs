@@ -54,6 +54,7 @@ const result = await build({
     app: "src/app.ts",
     theme: "src/theme.ts",
     configs: "src/configs.ts",
+    logs: "src/logs.ts",
     "app-css": "styles/app.css",
     "configs-css": "styles/configs.css",
     icon: "icons/icon.svg",

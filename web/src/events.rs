@@ -1,7 +1,7 @@
 //! What travels to an open page: fragments of HTML and a few signals, as server-sent events.
 
-use crate::parts::{LogItem, OutputRow};
-use crate::{Template, View};
+use crate::parts::{LogFeed, OutputRow};
+use crate::Template;
 use serde::Serialize;
 
 /// How a fragment is put into the page.
@@ -58,7 +58,7 @@ pub fn html(template: &impl Template) -> String {
 /// One server-sent event, for the HTTP layer to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// `fragment`, `log`, `gap`, `reshape`, `session`, `ended`, `refused` or `beat`.
+    /// `fragment`, `log`, `lines`, `place`, `reshape`, `session`, `ended`, `refused` or `beat`.
     pub name: &'static str,
     /// Where to go on from after a lost connection: a cursor of a log or of output.
     pub id: Option<String>,
@@ -72,16 +72,14 @@ impl Event {
         Self { name: "fragment", id: None, data: fragment.to_json() }
     }
 
-    /// Appends log rows. `cursor` is that of the last one.
-    pub fn log(items: &[LogItem], cursor: impl Into<String>, view: View) -> Self {
-        let data = crate::parts::log_rows_fragment(items, view).to_json();
-        Self { name: "log", id: Some(cursor.into()), data }
+    /// Rows of a log. The place after them is where the stream goes on.
+    pub fn lines(feed: &LogFeed) -> Self {
+        Self { name: "lines", id: Some(feed.after.clone()), data: feed.to_json() }
     }
 
-    /// Says that log entries are missing here.
-    pub fn gap(reason: &str, count: u64, view: View) -> Self {
-        let gap = LogItem::Gap { reason: reason.to_owned(), count };
-        Self { name: "gap", id: None, data: crate::parts::log_rows_fragment(&[gap], view).to_json() }
+    /// Nothing new, but the place from which the stream goes on has moved.
+    pub fn place(place: impl Into<String>) -> Self {
+        Self { name: "place", id: Some(place.into()), data: "{}".to_owned() }
     }
 
     /// The page has another shape now (an app or a host came or went): it fetches itself again and takes over what changed.

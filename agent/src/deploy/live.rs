@@ -21,7 +21,7 @@ use super::{
 use crate::{
     apps::{App, Item, installed, provision},
     jobs::Outcome,
-    journal::last_words,
+    logs::last_words,
     now_usec,
     systemd::Session,
 };

@@ -104,7 +104,7 @@ async fn job(session: &Session, reload: bool) -> Result<(), Fault> {
         return Ok(());
     }
     let name = hms_proto::names::UnitName::try_from(UNIT)?;
-    let lines = crate::journal::last_words(&name, crate::now_usec() - 60_000_000, 20).await;
+    let lines = crate::logs::last_words(&name, crate::now_usec() - 60_000_000, 20).await;
     Err(failed(
         format!("systemd could not {} nginx: {result}", if reload { "reload" } else { "start" }),
         lines,

@@ -20,7 +20,7 @@ use super::{
     settle::{Settled, settle},
     unit::{self, Loaded},
 };
-use crate::{journal, now_usec};
+use crate::{logs, now_usec};
 
 /// systemd gives a job up by itself, after 90 s for each of stop and start unless the unit says otherwise.
 const JOB: Duration = Duration::from_secs(300);
@@ -160,7 +160,7 @@ async fn look(session: &Session, name: &UnitName, loaded: &Loaded) -> Result<Uni
 /// Says why a unit is not up, with what it wrote last.
 async fn failure(verb: Verb, name: &UnitName, job_result: &str, unit: &Unit, since_usec: i64) -> Fault {
     tokio::time::sleep(LAST_WORDS).await;
-    let log_lines = journal::last_words(name, since_usec, LOG_LINES).await;
+    let log_lines = logs::last_words(name, since_usec, LOG_LINES).await;
     let failure = UnitFailure {
         unit: name.to_string(),
         job_result: job_result.to_owned(),

@@ -88,3 +88,14 @@ export function toLogin(): void {
   const here = location.pathname + location.search;
   location.assign(`/login?next=${encodeURIComponent(here)}`);
 }
+
+/** Where in the texts of a row a character is: a row is several texts when it has colours. */
+export function spot(row: Element, offset: number): [Text, number] | undefined {
+  const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+  let left = offset;
+  for (let node = texts.nextNode() as Text | null; node; node = texts.nextNode() as Text | null) {
+    if (left <= node.length) return [node, left];
+    left -= node.length;
+  }
+  return undefined;
+}

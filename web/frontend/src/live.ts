@@ -51,7 +51,9 @@ class Stream {
       if (!place(JSON.parse(data) as Fragment)) this.#reshape();
     });
     on("log", (data) => rows(JSON.parse(data) as Fragment));
-    on("gap", (data) => rows(JSON.parse(data) as Fragment));
+    // The page of the logs puts its rows in place itself.
+    on("lines", (data) => void document.dispatchEvent(new CustomEvent("hms:lines", { detail: data })));
+    on("place", () => {});
     on("reshape", () => this.#reshape());
     on("beat", (data) => {
       const at = (JSON.parse(data) as { now?: number }).now;
@@ -85,7 +87,7 @@ class Stream {
     // A stream that is refused begins with a beat, too: only what it is for, or time, shows that it is served.
     if (name !== "beat" && name !== "refused") this.#settle();
     if (!this.#refused) this.#show("live", "Live");
-    if (name === "fragment" || name === "log") pulse();
+    if (name === "fragment" || name === "log" || name === "lines") pulse();
   }
 
   #settle(): void {

@@ -1,5 +1,5 @@
 // The output of a job: finding in it, and the link to it.
-import { $ } from "./dom";
+import { $, spot } from "./dom";
 import { startFollowing, stayAt } from "./follow";
 
 /** More are counted, but not painted: a browser paints each of them anew when the page moves. */
@@ -23,16 +23,6 @@ function ranges(row: Element, sought: string): Range[] {
     found.push(range);
   }
   return found;
-}
-
-function spot(row: Element, offset: number): [Text, number] | undefined {
-  const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
-  let left = offset;
-  for (let node = texts.nextNode() as Text | null; node; node = texts.nextNode() as Text | null) {
-    if (left <= node.length) return [node, left];
-    left -= node.length;
-  }
-  return undefined;
 }
 
 const field = (): HTMLInputElement | null => $<HTMLInputElement>("[data-find]");

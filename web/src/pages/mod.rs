@@ -40,7 +40,7 @@ pub use deploy::DeployPage;
 pub use deployment::DeploymentPage;
 pub use hosts::HostsPage;
 pub use login::{LoginPage, LoginProblem};
-pub use logs::{LogSource, LogsPage, LogsQuery};
+pub use logs::{LogsAt, LogsPage, Pick, Picker};
 pub use problem::{ProblemKind, ProblemPage};
 pub use run::RunPage;
 pub use runs::{RunsPage, RunsQuery};

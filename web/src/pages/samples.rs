@@ -24,6 +24,7 @@ pub fn samples() -> Vec<(&'static str, String)> {
         ("dashboard-stale", html(&DashboardPage::sample_stale())),
         ("dashboard-hostile", html(&DashboardPage::sample_hostile())),
         ("logs", html(&LogsPage::sample())),
+        ("logs-around", html(&LogsPage::sample_around())),
         ("logs-unasked", html(&LogsPage::sample_unasked())),
         ("logs-empty", html(&LogsPage::sample_empty())),
         ("logs-bad-expression", html(&LogsPage::sample_bad_expression())),

@@ -53,12 +53,16 @@ fn a_part_is_one_element_with_its_id() {
 fn the_wire_keeps_one_event_on_its_lines() {
     let text = "two\nlines\r\ndata: forged\n\nevent: session".to_owned();
     let row = LogRow { message: text, cursor: "s=1;i=2".into(), ..LogRow::default() };
-    let wire = Event::log(&[LogItem::Row(row)], "s=1;i=2", VIEW).to_wire();
+    let feed = LogFeed {
+        items: vec![LogItem::Row(Box::new(row))],
+        after: "asterra:s=1;i=2".into(),
+        ..LogFeed::default()
+    };
+    let wire = Event::lines(&feed).to_wire();
     let lines: Vec<&str> = wire.split('\n').collect();
     assert_eq!(lines.len(), 5, "{wire}");
-    assert_eq!(lines[..2], ["event: log", "id: s=1;i=2"]);
-    assert!(lines[2].starts_with(r#"data: {"id":"log-rows","html":"<li "#), "{wire}");
-    assert!(lines[2].ends_with(r#","mode":"append","max":5000}"#), "{wire}");
+    assert_eq!(lines[..2], ["event: lines", "id: asterra:s=1;i=2"]);
+    assert!(lines[2].starts_with("data: {") && lines[2].ends_with('}'), "{wire}");
 }
 
 #[test]
@@ -71,9 +75,14 @@ fn signals_are_small() {
 
 #[test]
 fn gaps_are_said_aloud() {
-    let html = |count| log_rows_fragment(&[LogItem::Gap { reason: "vacuumed".into(), count }], VIEW).html;
-    assert!(html(12).contains("12 entries are missing here (vacuumed)"));
-    assert!(html(0).contains("Entries are missing here (vacuumed)"));
+    let html = |count, from_us| {
+        let host = "asterra".to_owned();
+        log_rows_html(&[LogItem::Gap { host, reason: "vacuumed".into(), count, from_us, to_us: 0 }])
+    };
+    assert!(html(12, 0).contains("12 entries are missing here: journald has deleted them (asterra)"));
+    assert!(html(0, 1_795_545_600_000_000).contains("(asterra, after 2026-11-24"));
+    let away = LogItem::Away { host: "borealis".into(), since_us: 0, message: "no route".into() };
+    assert!(log_rows_html(&[away]).contains("borealis cannot be read"));
 }
 
 #[test]

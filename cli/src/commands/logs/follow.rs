@@ -208,8 +208,11 @@ impl Follower {
     fn events(&mut self, chunk: hms_proto::host::v1::LogChunk) -> Vec<Event> {
         let mut events = Vec::new();
         events.extend(chunk.gap.map(Event::Gap));
-        if let Some(last) = chunk.entries.last() {
-            self.query.after_cursor.clone_from(&last.cursor);
+        let last = chunk.entries.last().map(|entry| entry.cursor.clone()).unwrap_or_default();
+        // Of several logs, only a place says where all of them are.
+        let place = if chunk.place.is_empty() { last } else { chunk.place };
+        if !place.is_empty() {
+            self.query.after_cursor = place;
             // After a cursor, 0 means everything.
             self.query.limit = 0;
         }

@@ -70,7 +70,9 @@ impl Form {
     fn short(&self, source: usize, entry: &LogEntry) -> String {
         let time = stamp(entry.time_usec, self.utc);
         let host = self.columns.get(source).map_or("", String::as_str);
-        let name = if entry.identifier.is_empty() { &entry.unit } else { &entry.identifier };
+        let file = entry.source.rsplit('/').next().filter(|_| entry.source.contains('/'));
+        let named = [entry.identifier.as_str(), entry.unit.as_str()];
+        let name = named.into_iter().find(|name| !name.is_empty()).or(file).unwrap_or_default();
         let pid = if entry.pid > 0 { format!("[{}]", entry.pid) } else { String::new() };
         let who = format!("{}{pid}:", inline(name));
         let indent = time.width() + 1 + host.width() + who.width() + 1;
@@ -117,7 +119,7 @@ mod tests {
             identifier: "puma".into(),
             pid: 812,
             message: message.into(),
-            truncated_bytes: 0,
+            ..LogEntry::default()
         }
     }
 

@@ -1,4 +1,4 @@
-//! `hmsctl logs`: journals of one host or of many, the past and as they are written.
+//! `hmsctl logs`: journals, nginx and the files of apps, of one host or of many, the past and as they are written.
 
 mod follow;
 mod line;
@@ -11,6 +11,7 @@ use hms_proto::{
     fault::Fault,
     host::v1::{LogEntry, LogGap, LogQuery},
     names::{AppKey, Cursor, HostName, UnitName},
+    search::{self, Known, Search, SourceKind, SourceName},
     when,
 };
 
@@ -30,8 +31,15 @@ use line::Form;
   hmsctl logs --app cigar -f
   hmsctl logs --unit nginx.service --host asterra --since '2 h ago' --priority warning
   hmsctl logs --host '*' --since today --grep 'timeout|refused'
+  hmsctl logs --app cigar --nginx access --where 'status>=500' --since '1 h ago'
+  hmsctl logs --host '*' --nginx error -f
   hmsctl --direct asterra logs --app cigar   (with the controller down)
   hmsctl logs --app cigar --since today -o json | jq .message
+  hmsctl logs --unit cron.service --host asterra -o json --fields | jq ._HOSTNAME
+
+An app's logs are its journal and its files in shared/log.
+Conditions: NAME OPERATOR VALUE with = != > >= < <= ~ (matches) !~, of status, method, path, request_time, client, request_id,
+unit, identifier, message, source, or a field of the journal, such as _SYSTEMD_UNIT=cron.service.
 
 Following survives restarts of controller and agent: it goes on where it was.
 Control characters are written out unless --raw is given.")]
@@ -42,6 +50,12 @@ pub(crate) struct Logs {
     /// Of this unit; may be repeated
     #[arg(short, long = "unit", value_name = "UNIT", add = ArgValueCompleter::new(complete::units))]
     units: Vec<UnitName>,
+    /// Of nginx; with --app, of its own files; may be repeated
+    #[arg(long, value_name = "access|error", value_parser = nginx_log)]
+    nginx: Vec<SourceName>,
+    /// Out of this log: journal, app, access, error, or a file such as app/production.log; may be repeated
+    #[arg(long = "source", value_name = "LOG")]
+    sources: Vec<SourceName>,
     /// On this host; may be repeated; `*` is all hosts
     #[arg(long = "host", value_name = "HOST", value_delimiter = ',', add = ArgValueCompleter::new(complete::hosts))]
     hosts: Vec<String>,
@@ -63,6 +77,12 @@ pub(crate) struct Logs {
     /// Only entries at least as severe: emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7
     #[arg(short, long, value_parser = priority)]
     priority: Option<u32>,
+    /// Only entries of which this is true, such as `status>=500`; may be repeated
+    #[arg(long = "where", value_name = "CONDITION", value_parser = search::condition)]
+    conditions: Vec<String>,
+    /// With all fields of the journal (for -o json and -o yaml)
+    #[arg(long)]
+    fields: bool,
     /// Only entries after the one with this cursor (from -o json)
     #[arg(long, conflicts_with = "since")]
     cursor: Option<Cursor>,
@@ -80,19 +100,15 @@ const ALL: u32 = 1_000_000;
 const USUAL: u32 = 100;
 
 fn priority(text: &str) -> Result<u32, String> {
-    const NAMES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
-    let name = match text {
-        "error" => "err",
-        "warn" => "warning",
-        "panic" => "emerg",
-        other => other,
-    };
-    let named = NAMES.iter().position(|n| *n == name).and_then(|n| u32::try_from(n).ok());
-    let found = named.or_else(|| text.parse().ok().filter(|n| *n < 8));
-    found.ok_or_else(|| format!("it is one of {}, or 0 to 7", NAMES.join(", ")))
+    search::severity(text).map_err(|fault| format!("{} {}", fault.message, fault.hint))
 }
 
-/// The journal of one host, as far as it is wanted.
+fn nginx_log(text: &str) -> Result<SourceName, String> {
+    let kind = [SourceKind::Access, SourceKind::Error].into_iter().find(|kind| kind.word() == text);
+    kind.map(SourceName::from).ok_or_else(|| "it is `access` or `error`".to_owned())
+}
+
+/// The logs of one host, as far as they are wanted.
 #[derive(Debug, Clone)]
 struct Source {
     label: String,
@@ -108,7 +124,10 @@ impl Logs {
         let places = self.places(session, &link).await?;
         let sources: Vec<Source> = places
             .into_iter()
-            .map(|(label, host, units)| Source { label, host, query: LogQuery { units, ..query.clone() } })
+            .map(|(label, host, apps)| {
+                let LogQuery { units, sources, .. } = self.search(apps).of_host(host.as_ref(), &Known::default());
+                Source { label, host, query: LogQuery { units, sources, ..query.clone() } }
+            })
             .collect();
         let form = Form::new(&session.out, self.utc, self.raw, &sources);
         match self.follow {
@@ -132,6 +151,12 @@ impl Logs {
             return Err(Fault::invalid("--unit needs to know the host").hint("add --host NAME").into());
         }
         Ok(())
+    }
+
+    /// What is looked for on a host that has these apps.
+    fn search(&self, apps: Vec<AppKey>) -> Search {
+        let sources = self.nginx.iter().chain(&self.sources).cloned().collect();
+        Search { apps, units: self.units.clone(), sources, ..Search::default() }
     }
 
     /// What is asked of every host.
@@ -164,27 +189,28 @@ impl Logs {
             priority: self.priority,
             limit,
             after_cursor: self.cursor.as_ref().map(ToString::to_string).unwrap_or_default(),
+            r#where: self.conditions.clone(),
+            fields: self.fields,
+            ..LogQuery::default()
         })
     }
 
-    /// The hosts to ask, each with its units.
+    /// The hosts to ask, each with the apps that are meant there.
     async fn places(
         &self,
         session: &Session,
         link: &Connection,
-    ) -> Result<Vec<(String, Option<HostName>, Vec<String>)>> {
-        let mut units: Vec<String> = self.units.iter().map(ToString::to_string).collect();
+    ) -> Result<Vec<(String, Option<HostName>, Vec<AppKey>)>> {
         if session.global.direct.is_some() || !self.hosts.is_empty() {
-            units.extend(self.apps.iter().map(|key| UnitName::of_app(key).to_string()));
             let hosts = self.named_hosts(session, link).await?;
-            return Ok(hosts.into_iter().map(|(label, host)| (label, host, units.clone())).collect());
+            return Ok(hosts.into_iter().map(|(label, host)| (label, host, self.apps.clone())).collect());
         }
-        let mut places: Vec<(String, Option<HostName>, Vec<String>)> = Vec::new();
+        let mut places: Vec<(String, Option<HostName>, Vec<AppKey>)> = Vec::new();
         for key in &self.apps {
-            let Place { label, host, unit } = session.place_of(link, key).await?;
+            let Place { label, host, .. } = session.place_of(link, key).await?;
             match places.iter_mut().find(|(_, known, _)| *known == host) {
-                Some((_, _, units)) => units.push(unit.to_string()),
-                None => places.push((label, host, vec![unit.to_string()])),
+                Some((_, _, apps)) => apps.push(key.clone()),
+                None => places.push((label, host, vec![key.clone()])),
             }
         }
         Ok(places)
@@ -219,7 +245,14 @@ impl Logs {
 
 /// Says where entries are missing.
 fn gap_text(label: &str, gap: &LogGap) -> String {
-    let why = inline(&gap.reason);
+    let mut why = inline(&gap.reason).into_owned();
+    let at = |usec| crate::output::measure::stamp(usec, true);
+    if gap.from_usec > 0 {
+        why += &format!(", after {}", at(gap.from_usec));
+    }
+    if gap.to_usec > 0 {
+        why += &format!(", before {}", at(gap.to_usec));
+    }
     match gap.count {
         0 => format!("-- gap: entries are missing here on {label} ({why})"),
         1 => format!("-- gap: 1 entry is missing here on {label} ({why})"),

@@ -19,9 +19,8 @@ use hms_proto::fault::Fault;
 use hms_web::{
     Event, Fragment,
     events::BEAT_SECONDS,
-    parts::{Activity, ActivityList, ConfigList, ConfigPending, LogItem},
+    parts::{Activity, ActivityList, ConfigList, ConfigPending},
 };
-use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -37,19 +36,32 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// How often the session is looked at while a stream is open: one that was ended is cut off soon after.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-#[derive(Deserialize)]
-pub(super) struct Asked {
+/// Which view, and what of it; a search of logs has names of its own, some of them several times.
+struct Asked {
     view: String,
     /// Of a run, and of one of its jobs.
-    #[serde(default)]
     id: String,
-    #[serde(default)]
     job: String,
     /// Whose configs, where those are looked at.
-    #[serde(default)]
     host: String,
-    #[serde(flatten)]
-    logs: logs::Asked,
+    /// Where the page's output ends.
+    after: String,
+}
+
+impl Asked {
+    fn new(pairs: &[(String, String)]) -> Self {
+        let first = |name: &str| {
+            let pair = pairs.iter().find(|(known, _)| known == name);
+            pair.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        Self {
+            view: first("view"),
+            id: first("id"),
+            job: first("job"),
+            host: first("host"),
+            after: first("after"),
+        }
+    }
 }
 
 pub(super) type Events = BoxStream<'static, Event>;
@@ -58,8 +70,9 @@ pub(super) async fn stream(
     Shared(state): Shared<State>,
     session: Session,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
+    Query(pairs): logs::Pairs,
 ) -> Response {
+    let asked = Asked::new(&pairs);
     let stop = state.stop.clone();
     let events: Events = match asked.view.as_str() {
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
@@ -69,12 +82,12 @@ pub(super) async fn stream(
         "deploy" => deploy_events::all(state.clone(), &session).boxed(),
         "app" => deploy_events::of_app(state.clone(), &session, asked.id).boxed(),
         "deployment" => {
-            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
+            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.after };
             deploy_events::of_one(&state, &session, &headers, asked).await
         }
-        "logs" => log_events(&state, &session, &headers, asked.logs).await,
+        "logs" => logs::events(&state, &session, &headers, pairs),
         "run" => {
-            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.logs.after };
+            let asked = run_events::Asked { id: asked.id, job: asked.job, after: asked.after };
             run_events::stream(&state, &session, &headers, asked).await
         }
         other => refused(&Fault::invalid(format!("`{other}` is no view"))),
@@ -276,45 +289,4 @@ fn config_events(
             }
         }
     }
-}
-
-async fn log_events(state: &State, session: &Session, headers: &HeaderMap, mut asked: logs::Asked) -> Events {
-    if let Some(last) = last_event_id(headers) {
-        asked.after = last;
-    }
-    let (host, query) = match asked.live_query(&state.fleet) {
-        Ok(found) => found,
-        Err(fault) => return refused(&fault),
-    };
-    let mut chunks = match state.gate.logs(&session.caller, &host).follow(query).await {
-        Ok(chunks) => chunks.into_inner(),
-        Err(status) => return refused(&Fault::from_status(&status)),
-    };
-    let caller = session.caller.clone();
-    async_stream::stream! {
-        loop {
-            match chunks.message().await {
-                Ok(Some(chunk)) => {
-                    let now = super::view(&caller);
-                    let (gaps, rows): (Vec<_>, Vec<_>) = view::log_items(chunk).into_iter().partition(|i| matches!(i, LogItem::Gap { .. }));
-                    for gap in gaps {
-                        if let LogItem::Gap { reason, count } = gap {
-                            yield Event::gap(&reason, count, now);
-                        }
-                    }
-                    if let Some(LogItem::Row(last)) = rows.last() {
-                        let cursor = last.cursor.clone();
-                        yield Event::log(&rows, cursor, now);
-                    }
-                }
-                Ok(None) => return,
-                Err(status) => {
-                    let fault = Fault::from_status(&status);
-                    yield Event::refused(&format!("{} {}", fault.message, fault.next()));
-                    return;
-                }
-            }
-        }
-    }
-    .boxed()
 }

@@ -1,187 +1,180 @@
-//! `/logs`: what an app or a host wrote.
+//! `/logs`: what apps, hosts and nginx wrote.
+
+mod asked;
+mod details;
+mod download;
+mod live;
+mod shown;
 
 use std::time::Instant;
 
 use axum::{
     extract::{Query, State as Shared},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use hms_proto::{
-    fault::Fault,
-    host::v1::LogQuery,
-    names::{AppKey, HostName},
+    fault::{Fault, FaultKind},
+    merge::Places,
+    search::{End, Search},
 };
 use hms_web::{
     frame::{Notice, Place, Tone},
-    pages::{LogSource, LogsPage, LogsQuery},
-    parts::LogItem,
+    pages::{LogsAt, LogsPage},
+    parts::{LogBucket, LogFeed, LogHistogram},
     text::encode,
 };
-use serde::Deserialize;
+use http::{StatusCode, header};
 
-use super::{audit::time, frame, page, session::Session, view};
-use crate::{api::grpc, auth::Caller, fleet::Fleet, state::State};
+use super::{frame, page, session::Session};
+use crate::{
+    auth::Caller,
+    logs::{self, Found, Want},
+    state::State,
+};
+use asked::Asked;
+pub(super) use details::line;
+pub(super) use download::download;
+pub(super) use live::events;
 
-/// How many entries of the past are shown unless more are asked for.
+/// What addresses of these pages have beside the search.
+pub(super) type Pairs = Query<Vec<(String, String)>>;
+
+/// How many entries a page begins with.
 const LINES: u32 = 200;
 /// More would make the page itself slow.
-const MOST: u32 = 5_000;
+const MOST: u32 = 2_000;
+/// How many lines are shown before and behind one.
+const AROUND: u32 = 100;
+/// The bars of the histogram.
+const BUCKETS: u32 = 120;
 
-/// The query of the page, and of its stream.
-#[derive(Deserialize, Default, Debug, Clone)]
-#[serde(default)]
-pub(super) struct Asked {
-    source: String,
-    lines: String,
-    since: String,
-    until: String,
-    priority: String,
-    q: String,
-    follow: String,
-    /// Cursor of the last entry that the page has.
-    pub(super) after: String,
-}
-
-pub(super) async fn show(
-    Shared(state): Shared<State>,
-    session: Session,
-    Query(asked): Query<Asked>,
-) -> Response {
+pub(super) async fn show(Shared(state): Shared<State>, session: Session, Query(pairs): Pairs) -> Response {
     let begun = Instant::now();
+    let asked = Asked::new(pairs);
+    let known = logs::known(&state.fleet);
     let mut shown = LogsPage {
         frame: frame(&state, &session.caller, Place::Logs, "Logs").await,
-        apps: apps(&state.fleet),
-        hosts: hosts(&state.fleet),
-        query: asked.typed(),
+        asked: asked.typed.clone(),
+        apps: known.apps.iter().map(|(app, _)| app.to_string()).collect(),
+        hosts: known.hosts.iter().map(ToString::to_string).collect(),
         ..LogsPage::default()
     };
-    if !asked.source.is_empty() {
-        match past(&state, &session.caller, &asked).await {
-            Ok(items) => shown.items = items,
-            Err(fault) => {
-                let hint = fault.next().to_owned();
-                shown.problem = Some(Notice { tone: Tone::Bad, message: fault.message, hint });
-            }
-        }
-        shown.took_ms = begun.elapsed().as_millis() as u64;
-        if shown.query.follow && shown.problem.is_none() {
-            shown.frame.events = asked.stream_after(last_cursor(&shown.items));
+    match fill(&state, &session.caller, &asked, &mut shown).await {
+        Ok(()) => shown.took_ms = begun.elapsed().as_millis() as u64,
+        Err(fault) => {
+            let hint = fault.next().to_owned();
+            shown.problem = Some(Notice { tone: Tone::Bad, message: fault.message, hint });
         }
     }
     page(&shown)
 }
 
-async fn past(state: &State, caller: &Caller, asked: &Asked) -> Result<Vec<LogItem>, Fault> {
-    let (host, query) = asked.query(&state.fleet)?;
-    let fault = |status: tonic::Status| Fault::from_status(&status);
-    let mut chunks = state.gate.logs(caller, &host).query(query).await.map_err(fault)?.into_inner();
-    let mut items = Vec::new();
-    while let Some(chunk) = chunks.message().await.map_err(fault)? {
-        items.extend(view::log_items(chunk));
-    }
-    Ok(items)
-}
-
-fn last_cursor(items: &[LogItem]) -> &str {
-    let row = items.iter().rev().find_map(|item| match item {
-        LogItem::Row(row) => Some(row.cursor.as_str()),
-        LogItem::Gap { .. } => None,
-    });
-    row.unwrap_or_default()
-}
-
-fn apps(fleet: &Fleet) -> Vec<LogSource> {
-    let source = |a: &crate::fleet::App| LogSource {
-        value: format!("app:{}", a.key),
-        label: format!("{} on {}", a.key, a.host()),
+async fn fill(state: &State, caller: &Caller, asked: &Asked, shown: &mut LogsPage) -> Result<(), Fault> {
+    let search = asked.search()?;
+    let found = match &asked.around {
+        Some(key) => {
+            shown.at = LogsAt::Around(key.clone());
+            let (host, cursor) = asked::key(key)?;
+            logs::around(state, caller, &search, (&host, &cursor), AROUND).await?
+        }
+        None => {
+            let want = asked.want()?;
+            if !matches!(want, Want::First) {
+                shown.at = LogsAt::Place;
+            }
+            logs::read(state, caller, &search, &want, lines(&search, LINES)?).await?
+        }
     };
-    fleet.apps().iter().map(source).collect()
+    let is_live = shown.at == LogsAt::End && search.until.is_empty() && search.from == End::Newest;
+    let feed = feed(state, caller, &search, found).await;
+    (shown.items, shown.before, shown.after) = (feed.items, feed.before, feed.after);
+    if is_live && !shown.hosts.is_empty() {
+        let query = search.to_query();
+        shown.frame.events = format!("/events?view=logs&{query}&after={}", encode(&shown.after));
+    }
+    Ok(())
 }
 
-fn hosts(fleet: &Fleet) -> Vec<LogSource> {
-    let source = |name: &str| LogSource { value: format!("host:{name}"), label: name.into() };
-    fleet.hosts().iter().map(|h| source(&h.row.name)).collect()
+fn lines(search: &Search, usual: u32) -> Result<u32, Fault> {
+    match search.lines.unwrap_or(usual) {
+        lines if lines <= MOST => Ok(lines),
+        lines => Err(Fault::invalid(format!("lines={lines} is more than the {MOST} that a page shows"))
+            .hint("Earlier lines come by scrolling; all of them can be downloaded.")),
+    }
 }
 
-impl Asked {
-    fn typed(&self) -> LogsQuery {
-        LogsQuery {
-            source: self.source.clone(),
-            lines: self.lines.clone(),
-            since: self.since.clone(),
-            until: self.until.clone(),
-            priority: self.priority.clone(),
-            q: self.q.clone(),
-            follow: self.follow == "1" && self.until.trim().is_empty(),
-        }
-    }
+/// The rows that were found, with what was changed meanwhile.
+async fn feed(state: &State, caller: &Caller, search: &Search, found: Found) -> LogFeed {
+    let entries = || found.page.rows.iter().filter_map(|row| row.entry().map(|entry| entry.time_usec));
+    let marks = match (entries().min(), entries().max()) {
+        (Some(first), Some(last)) => logs::marks(state, caller, search, first, last).await,
+        _ => Vec::new(),
+    };
+    shown::feed(found, marks)
+}
 
-    /// The host to ask, and what.
-    fn query(&self, fleet: &Fleet) -> Result<(HostName, LogQuery), Fault> {
-        let (host, units) = match self.source.split_once(':') {
-            Some(("app", key)) => {
-                let app = grpc::apps::find(fleet, &AppKey::try_from(key)?)?;
-                (grpc::apps::host_of(&app)?, vec![app.unit_name])
-            }
-            Some(("host", name)) => (HostName::try_from(name)?, vec![]),
-            _ => {
-                return Err(Fault::invalid(format!("`{}` is no source of logs", self.source))
-                    .hint("Choose an app or a host from the list."));
-            }
-        };
-        let limit = match self.lines.trim() {
-            "" => LINES,
-            text => text
-                .parse()
-                .ok()
-                .filter(|n| (1..=MOST).contains(n))
-                .ok_or_else(|| Fault::invalid(format!("`{text}` is not a number from 1 to {MOST}")))?,
-        };
-        let priority = match self.priority.trim() {
-            "" => None,
-            text => Some(
-                text.parse()
-                    .ok()
-                    .filter(|n| *n <= 7)
-                    .ok_or_else(|| Fault::invalid(format!("`{text}` is not a severity from 0 to 7")))?,
-            ),
-        };
-        let (since_usec, until_usec) = (time(&self.since)?, time(&self.until)?);
-        Ok((
-            host,
-            LogQuery {
-                units,
-                since_usec,
-                until_usec,
-                grep: self.q.clone(),
-                priority,
-                limit,
-                after_cursor: self.after.clone(),
-            },
-        ))
+/// Rows before or behind those that a page has.
+pub(super) async fn rows(Shared(state): Shared<State>, session: Session, Query(pairs): Pairs) -> Response {
+    let asked = Asked::new(pairs);
+    let found = async {
+        let search = asked.search()?;
+        let found =
+            logs::read(&state, &session.caller, &search, &asked.want()?, lines(&search, LINES)?).await?;
+        Ok::<_, Fault>(feed(&state, &session.caller, &search, found).await)
+    };
+    match found.await {
+        Ok(feed) => ([(header::CONTENT_TYPE, "application/json")], feed.to_json()).into_response(),
+        Err(fault) => refused(&fault),
     }
+}
 
-    /// What the stream asks for. Where it goes on from an entry it takes all that came since: a limit would leave out
-    /// the older ones of them, and nobody would know.
-    pub(super) fn live_query(&self, fleet: &Fleet) -> Result<(HostName, LogQuery), Fault> {
-        let (host, mut query) = self.query(fleet)?;
-        if !self.after.is_empty() {
-            query.limit = 0;
-        }
-        Ok((host, query))
-    }
+/// An answer to the script of the page: it shows what is wrong.
+fn refused(fault: &Fault) -> Response {
+    let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, format!("{} {}", fault.message, fault.next())).into_response()
+}
 
-    /// The address of the stream that goes on where the page ends.
-    fn stream_after(&self, cursor: &str) -> String {
-        let fields = [
-            ("source", &self.source),
-            ("lines", &self.lines),
-            ("since", &self.since),
-            ("priority", &self.priority),
-            ("q", &self.q),
-        ];
-        let given = fields.iter().filter(|(_, value)| !value.is_empty());
-        let query: String = given.map(|(name, value)| format!("&{name}={}", encode(value))).collect();
-        format!("/events?view=logs{query}&after={}", encode(cursor))
+/// The drawing above the log.
+pub(super) async fn histogram(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(pairs): Pairs,
+) -> Response {
+    let asked = Asked::new(pairs);
+    let counted = async {
+        let search = asked.search()?;
+        let counts = logs::histogram(&state, &session.caller, &search, BUCKETS).await?;
+        let end = counts.start_usec + counts.width_usec * counts.buckets.len() as i64;
+        let marks = logs::marks(&state, &session.caller, &search, counts.start_usec, end).await;
+        Ok::<_, Fault>(drawing(counts, marks))
+    };
+    let drawing = counted.await.unwrap_or_else(|fault| LogHistogram {
+        problem: match fault.kind() {
+            FaultKind::Invalid => String::new(),
+            _ => fault.message,
+        },
+        ..LogHistogram::default()
+    });
+    page(&drawing)
+}
+
+fn drawing(counts: logs::Counts, marks: Vec<logs::Mark>) -> LogHistogram {
+    let bucket = |of: &[u64; 8]| LogBucket {
+        bad: of[..4].iter().sum(),
+        warn: of[4],
+        info: of[5] + of[6],
+        quiet: of[7],
+    };
+    LogHistogram {
+        start_us: counts.start_usec,
+        width_us: counts.width_usec,
+        buckets: counts.buckets.iter().map(bucket).collect(),
+        marks: marks.into_iter().map(shown::mark).collect(),
+        missing: counts.away.iter().map(|away| format!("{}: {}", away.host, away.fault.message)).collect(),
+        problem: String::new(),
     }
+}
+
+fn places(text: &str) -> Result<Places, Fault> {
+    Places::parse(text)
 }

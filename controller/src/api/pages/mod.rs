@@ -47,11 +47,15 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 44] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 48] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
         ("/logs", get(logs::show)),
+        ("/logs/rows", get(logs::rows)),
+        ("/logs/line", get(logs::line)),
+        ("/logs/histogram", get(logs::histogram)),
+        ("/logs/download", get(logs::download)),
         ("/deploy", get(deploy::show)),
         ("/deployments/{id}", get(deployments::show)),
         ("/deployments/{id}/cancel", post(deployments::cancel)),

@@ -3,12 +3,12 @@
 use hms_proto::{
     controller::v1::{App, AppState as State, AuditRecord, Host, HostState as Link, Warning},
     fault::Fault,
-    host::v1::{LogChunk, LogEntry, Unit},
+    host::v1::Unit,
 };
 use hms_web::frame::Tone;
 use hms_web::parts::{
     ActionOutcome, Activity, AppRow, AppState, Attention, AttentionItem, Disk, HostCard, HostRow, HostState,
-    LogItem, LogRow, OutcomeKind, Sparkline,
+    OutcomeKind, Sparkline,
 };
 
 use super::{view_apps, view_jobs};
@@ -244,24 +244,6 @@ pub(super) fn activity(record: AuditRecord) -> Activity {
         detail: record.detail,
         took_ms: record.took_ms.into(),
         request_id: record.request_id,
-    }
-}
-
-pub(super) fn log_items(chunk: LogChunk) -> Vec<LogItem> {
-    let gap = chunk.gap.map(|gap| LogItem::Gap { reason: gap.reason, count: gap.count });
-    gap.into_iter().chain(chunk.entries.into_iter().map(|e| LogItem::Row(log_row(e)))).collect()
-}
-
-fn log_row(entry: LogEntry) -> LogRow {
-    LogRow {
-        cursor: entry.cursor,
-        at_us: entry.time_usec,
-        priority: entry.priority,
-        unit: entry.unit,
-        identifier: entry.identifier,
-        pid: entry.pid,
-        message: entry.message,
-        truncated_bytes: entry.truncated_bytes,
     }
 }
 

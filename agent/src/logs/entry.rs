@@ -1,18 +1,26 @@
 //! An entry of the journal as an entry of the contract.
 
+use std::collections::BTreeMap;
+
 use hms_journal::{Entry, Journal};
 use hms_proto::host::v1::{LogEntry, LogGap};
+
+use super::{line, source::JOURNAL};
 
 /// Longer messages are cut; a stack trace fits many times.
 const MESSAGE_MAX: usize = 64 * 1024;
 /// What journald says when a unit wrote faster than its rate limit allows (sd-messages(3), SD_MESSAGE_JOURNAL_DROPPED).
 const DROPPED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 
+/// Of all the fields of an entry, so many are shown, each up to so many bytes.
+const FIELDS_MAX: usize = 128;
+const FIELD_MAX: usize = 4096;
+
 /// What is made of an entry.
 #[derive(Debug)]
 pub(crate) enum Read {
     /// An entry.
-    Entry(LogEntry),
+    Entry(Box<LogEntry>),
     /// journald says that it left some out.
     Gap(LogGap),
 }
@@ -35,19 +43,24 @@ struct Fields {
     object: String,
     is_dropped: bool,
     dropped: u64,
+    /// Every field, where they are wanted.
+    all: Option<BTreeMap<String, String>>,
 }
 
-/// Reads an entry. `None`: its fields cannot be read.
-pub(crate) fn read(journal: &mut Journal, entry: &Entry) -> Option<Read> {
-    let mut fields = Fields::default();
+/// Reads an entry, with every field where they are wanted. `None`: its fields cannot be read.
+pub(crate) fn read(journal: &mut Journal, entry: &Entry, all: bool) -> Option<Read> {
+    let mut fields = Fields { all: all.then(BTreeMap::new), ..Fields::default() };
     journal.fields(entry, |name, value| fields.take(name, value)).ok()?;
+    let time_usec = i64::try_from(entry.cursor.realtime).unwrap_or(i64::MAX);
     if fields.is_dropped {
-        return Some(Read::Gap(LogGap { reason: "rate-limit".into(), count: fields.dropped }));
+        let (reason, source) = ("rate-limit".into(), JOURNAL.into());
+        let count = fields.dropped;
+        return Some(Read::Gap(LogGap { reason, count, from_usec: 0, to_usec: time_usec, source }));
     }
     let mut read = fields.entry();
     read.cursor = entry.cursor.to_string();
-    read.time_usec = i64::try_from(entry.cursor.realtime).unwrap_or(i64::MAX);
-    Some(Read::Entry(read))
+    read.time_usec = time_usec;
+    Some(Read::Entry(Box::new(read)))
 }
 
 fn text(value: &[u8]) -> String {
@@ -60,6 +73,9 @@ fn number(value: &[u8]) -> Option<u32> {
 
 impl Fields {
     fn take(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(all) = self.all.as_mut().filter(|all| all.len() < FIELDS_MAX) {
+            all.insert(text(name), text(&value[..value.len().min(FIELD_MAX)]));
+        }
         match name {
             b"MESSAGE" => self.take_message(value),
             b"PRIORITY" => self.priority = number(value),
@@ -96,6 +112,7 @@ impl Fields {
             message.truncate(message.floor_char_boundary(MESSAGE_MAX));
             truncated_bytes = self.length.saturating_sub(message.len()) as u64;
         }
+        let line = line::of_message(&message);
         LogEntry {
             // What has no priority is as severe as what printf wrote: info.
             priority: self.priority.filter(|p| *p <= 7).unwrap_or(6),
@@ -104,6 +121,10 @@ impl Fields {
             pid: self.pid.or(self.syslog_pid).unwrap_or(0),
             message,
             truncated_bytes,
+            source: JOURNAL.into(),
+            access: line.access,
+            request_id: line.request_id,
+            fields: self.all.unwrap_or_default(),
             ..LogEntry::default()
         }
     }
@@ -122,7 +143,15 @@ impl Fields {
 
 /// How much of memory an entry takes, about.
 pub(crate) fn size(entry: &LogEntry) -> usize {
-    entry.message.len() + entry.cursor.len() + entry.unit.len() + entry.identifier.len() + 64
+    let access = entry.access.as_ref().map_or(0, |a| a.path.len() + a.referer.len() + a.agent.len() + 128);
+    let fields = entry.fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
+    entry.message.len()
+        + entry.cursor.len()
+        + entry.unit.len()
+        + entry.identifier.len()
+        + access
+        + fields
+        + 64
 }
 
 #[cfg(test)]
@@ -154,7 +183,10 @@ mod tests {
     fn messages_of_every_kind() {
         assert_eq!(of(&[("MESSAGE", b"hi\xff")]).message, "hi\u{fffd}");
         assert_eq!(of(&[("MESSAGE", b"one"), ("MESSAGE", b""), ("MESSAGE", b"two")]).message, "one\n\ntwo");
-        assert_eq!(of(&[("PRIORITY", b"9")]), LogEntry { priority: 6, ..LogEntry::default() });
+        assert_eq!(
+            of(&[("PRIORITY", b"9")]),
+            LogEntry { priority: 6, source: JOURNAL.into(), ..LogEntry::default() }
+        );
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! How many entries there are in each part of the time, from the lists of entries alone.
+
+use std::cmp::Ordering;
+
+use crate::{Direction, Filter, Result, file::JournalFile, list::List, matcher::Matcher};
+
+/// Adds the entries of a file that pass a filter, and one of `kinds` besides, to the counts between each two of `times`.
+pub(crate) fn of_file(
+    file: &mut JournalFile,
+    filter: &Filter,
+    times: &[u64],
+    kinds: &[Filter],
+    counts: &mut [Vec<u64>],
+) -> Result<()> {
+    let edges = edges(file, times)?;
+    let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Ok(()) };
+    if first == last {
+        return Ok(());
+    }
+    let passing = offsets(file, filter)?;
+    for (kind, filter) in kinds.iter().enumerate() {
+        let of_kind = match (&passing, offsets(file, filter)?) {
+            (None, of_kind) => of_kind,
+            (some, None) => some.clone(),
+            (Some(passing), Some(of_kind)) => Some(both(passing, &of_kind)),
+        };
+        let of_kind = match of_kind {
+            Some(offsets) => offsets,
+            None => List::of_file(file)?.offsets(file)?,
+        };
+        for (part, edges) in edges.windows(2).enumerate() {
+            let below = |edge: u64| of_kind.partition_point(|offset| *offset < edge);
+            counts[part][kind] += (below(edges[1]) - below(edges[0])) as u64;
+        }
+    }
+    Ok(())
+}
+
+/// For each time, the offset of the first entry that is as late.
+fn edges(file: &mut JournalFile, times: &[u64]) -> Result<Vec<u64>> {
+    let all = List::of_file(file)?;
+    let mut edges = Vec::with_capacity(times.len());
+    for time in times {
+        let index = all.bisect(file, |file, at| Ok(file.entry(at)?.realtime < *time))?;
+        edges.push(if index < all.length() { all.get(file, index)? } else { u64::MAX });
+    }
+    Ok(edges)
+}
+
+/// The offsets of the entries that pass a filter, ascending. `None`: all do.
+fn offsets(file: &mut JournalFile, filter: &Filter) -> Result<Option<Vec<u64>>> {
+    match filter {
+        Filter::All => Ok(None),
+        Filter::Field(data) => List::of_data(file, data)?.offsets(file).map(Some),
+        Filter::And(filters) => {
+            let mut passing: Option<Vec<u64>> = None;
+            for filter in filters {
+                let these = offsets(file, filter)?;
+                passing = match (passing, these) {
+                    (Some(a), Some(b)) => Some(both(&a, &b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            Ok(passing)
+        }
+        Filter::Or(_) => {
+            // Its lists are long and short ones; walking them together reads each once.
+            let (mut matcher, mut offsets, mut from) = (Matcher::new(file, filter)?, Vec::new(), 0);
+            while let Some(offset) = matcher.find(file, Direction::Forward, from)? {
+                offsets.push(offset);
+                let Some(next) = offset.checked_add(1) else { break };
+                from = next;
+            }
+            Ok(Some(offsets))
+        }
+    }
+}
+
+/// What two ascending lists have in common.
+fn both(a: &[u64], b: &[u64]) -> Vec<u64> {
+    let (mut common, mut i, mut j) = (Vec::new(), 0, 0);
+    while i < a.len() && j < b.len() {
+        match a[i].cmp(&b[j]) {
+            Ordering::Less => i += 1,
+            Ordering::Greater => j += 1,
+            Ordering::Equal => {
+                common.push(a[i]);
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+    }
+    common
+}
