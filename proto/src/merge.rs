@@ -14,7 +14,10 @@ pub use page::{Page, Reading, page};
 pub use places::{At, Places, Spot};
 pub use stream::Merge;
 
-use crate::host::v1::{LogEntry, LogGap};
+use crate::{
+    host::v1::{LogChunk, LogEntry, LogGap},
+    names::Cursor,
+};
 
 /// What stands in a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +55,14 @@ fn time_of(piece: &Piece, before: i64) -> i64 {
         Piece::Gap(gap) if gap.to_usec > 0 => gap.to_usec,
         Piece::Gap(_) => before,
     }
+}
+
+/// Where a host stands after a chunk. An entry's own cursor says so only where there is one log: an agent that knows of no
+/// places knows of no more than that, and names no sources either.
+fn place_of(chunk: &LogChunk) -> Option<Cursor> {
+    let last =
+        chunk.entries.last().filter(|entry| entry.source.is_empty()).map(|entry| entry.cursor.as_str());
+    [Some(chunk.place.as_str()), last].into_iter().flatten().find_map(|text| Cursor::try_from(text).ok())
 }
 
 #[cfg(test)]

@@ -70,13 +70,16 @@ async fn the_browser_follows_searches_unfolds_and_brushes_logs() -> Result<()> {
     Ok(())
 }
 
-/// Writes numbered lines on each host, one host after the other in turns.
+/// Writes numbered lines on each host, one host after the other in turns, and waits until they are in the journals.
 async fn write_in_turns(world: &World, count: u32) -> Result<()> {
     for number in 0..count {
         for host in world.hosts() {
             let line = format!("turn {number:03} of {}", host.name());
             host.run(&["logger", "-t", "turns", "--", &line]).await?;
         }
+    }
+    for host in world.hosts() {
+        host.run(&["journalctl", "--sync"]).await?;
     }
     Ok(())
 }

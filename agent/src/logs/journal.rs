@@ -207,6 +207,13 @@ impl JournalLog {
         self.stand.clone()
     }
 
+    /// Stands behind this entry, where it is not known to stand anywhere.
+    pub(crate) fn stand_behind(&mut self, part: &Part) {
+        if let (None, Part::Journal(cursor, _)) = (&self.stand, part) {
+            self.stand = Some(Part::Journal(*cursor, Some(Side::After)));
+        }
+    }
+
     /// All that there is was given: stands behind the newest entry, also where that does not match.
     pub(crate) fn rest(&mut self) {
         // One that was written just now may not be in the list of its unit yet, and will still be given.

@@ -4,7 +4,7 @@ use hms_journal::Direction;
 
 use super::{
     entry::Read,
-    place::Place,
+    place::{Part, Place},
     source::{Found, Seek, Source, Step, What},
 };
 
@@ -84,6 +84,15 @@ impl Merge {
     /// All that there is was given.
     pub(crate) fn rest(&mut self) {
         self.sources.iter_mut().for_each(Source::rest);
+    }
+
+    /// The source of this entry stands behind it: it was given in another order than that in which it was found.
+    pub(crate) fn stand_behind(&mut self, part: &Part) {
+        for source in &mut self.sources {
+            if let Source::Journal(journal) = source {
+                journal.stand_behind(part);
+            }
+        }
     }
 
     /// Where all stand.

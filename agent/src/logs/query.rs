@@ -13,7 +13,7 @@ use super::{
     filter::Filter,
     merge::Merge,
     names::{self, Names},
-    place::Place,
+    place::{Part, Place},
     source::{Found, Seek, Step, Wanted},
 };
 
@@ -118,7 +118,13 @@ pub(crate) fn query(ask: &Ask, out: &mut Chunks) -> Result<(), Stop> {
         return Ok(around(&mut merge, ask, place, out)?);
     }
     match ask.direction {
-        LogDirection::Newest => past(&mut merge, ask, out)?,
+        LogDirection::Newest => {
+            past(&mut merge, ask, out)?;
+            // Where nothing matched, one goes on at the end all the same.
+            if ask.before.is_none() && ask.filter.until.is_none() {
+                merge.rest();
+            }
+        }
         LogDirection::Forward => {
             merge.seek(&ask.beginning(), Direction::Forward);
             out.begin(&merge.place());
@@ -222,6 +228,8 @@ fn newest(merge: &mut Merge, ask: &Ask, limit: u32, out: &mut Chunks) -> Result<
         merge.seek(&Seek::Place(found.start), Direction::Forward);
         return all(merge, found.count, out);
     }
+    let newest =
+        found.held.iter().map(|held| held.part.clone()).find(|part| matches!(part, Part::Journal(..)));
     for found in found.held.into_iter().rev() {
         let read = merge.read(found);
         if out.add(read)? {
@@ -229,6 +237,7 @@ fn newest(merge: &mut Merge, ask: &Ask, limit: u32, out: &mut Chunks) -> Result<
         }
     }
     merge.seek(&end, Direction::Forward);
+    newest.iter().for_each(|part| merge.stand_behind(part));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Some entries of the past, out of what each host gave.
 
-use super::{Piece, Places, Row, Spot, time_of};
+use super::{Piece, Places, Row, Spot, place_of, time_of};
 use crate::{
     host::v1::{LogChunk, LogDirection},
     names::{Cursor, HostName},
@@ -48,20 +48,20 @@ impl Reading {
     /// Takes what came.
     pub fn push(&mut self, chunk: LogChunk) {
         let before = self.pieces.last().map_or(0, |(time, _)| *time);
+        let place = place_of(&chunk);
         if let Some(gap) = chunk.gap {
             let to_come = chunk.entries.first().map_or(before, |entry| entry.time_usec);
             let piece = Piece::Gap(gap);
             self.pieces.push((time_of(&piece, to_come), piece));
         }
         self.start = self.start.take().or_else(|| cursor(&chunk.start));
-        let last = chunk.entries.last().and_then(|entry| cursor(&entry.cursor));
         for entry in chunk.entries {
             self.count += 1;
             if self.count > self.skip() {
                 self.pieces.push((entry.time_usec, Piece::Entry(Box::new(entry))));
             }
         }
-        if let Some(place) = cursor(&chunk.place).or(last) {
+        if let Some(place) = place {
             self.marks.push((self.count, place));
         }
     }

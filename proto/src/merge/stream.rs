@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Waiting {
     pieces: VecDeque<(i64, Piece)>,
     place: Option<Cursor>,
+    /// Entries after the place that were given out before.
+    skip: u32,
     since: Instant,
     /// Written after the lane had told its past: given out whole.
     is_live: bool,
@@ -41,6 +43,8 @@ struct Lane {
     received: Option<Spot>,
     /// Entries that come now and were given out before.
     skip: u32,
+    /// Entries that have come since the last place.
+    seen: u32,
     /// Whether older entries may still come.
     is_past: bool,
     /// Not waited for: nobody knows when it speaks again.
@@ -64,6 +68,7 @@ impl Merge {
             shown: from.clone(),
             skip: from.as_ref().map_or(0, |spot| spot.skip),
             received: from,
+            seen: 0,
             is_past: true,
             is_away: false,
             heard: now,
@@ -88,21 +93,30 @@ impl Merge {
         lane.is_away = false;
         let mut pieces = VecDeque::new();
         let before = lane.queue.back().and_then(|chunk| chunk.pieces.back()).map_or(0, |(time, _)| *time);
+        let place = super::place_of(&chunk);
         if let Some(gap) = chunk.gap {
             let to_come = chunk.entries.first().map_or(before, |entry| entry.time_usec);
             let piece = Piece::Gap(gap);
             pieces.push_back((time_of(&piece, to_come), piece));
         }
-        let last = chunk.entries.last().map(|entry| entry.cursor.clone()).unwrap_or_default();
-        let place = Cursor::try_from(chunk.place.as_str()).or_else(|_| Cursor::try_from(last.as_str())).ok();
-        let skipped = lane.skip.min(chunk.entries.len() as u32);
+        let count = u32::try_from(chunk.entries.len()).unwrap_or(u32::MAX);
+        let skipped = lane.skip.min(count);
         lane.skip -= skipped;
+        lane.seen += count;
         let fresh = chunk.entries.into_iter().skip(skipped as usize);
         pieces.extend(fresh.map(|entry| (entry.time_usec, Piece::Entry(Box::new(entry)))));
         if let Some(place) = &place {
             lane.received = Some(Spot::place(place.clone()));
+            lane.seen = 0;
         }
-        lane.queue.push_back(Waiting { pieces, place, since: now, is_live: !lane.is_past, has_begun: false });
+        lane.queue.push_back(Waiting {
+            pieces,
+            place,
+            skip: lane.skip,
+            since: now,
+            is_live: !lane.is_past,
+            has_begun: false,
+        });
         if chunk.caught_up {
             lane.is_past = false;
         }
@@ -119,6 +133,7 @@ impl Merge {
         let lane = &mut self.lanes[lane];
         lane.is_away = true;
         lane.is_past = true;
+        lane.skip += std::mem::take(&mut lane.seen);
         lane.received.as_ref().map(|spot| Spot { at: spot.at.clone(), skip: lane.skip })
     }
 
@@ -235,8 +250,8 @@ impl Lane {
     /// Chunks of which everything was given out move the spot.
     fn finish_chunks(&mut self) {
         while self.queue.front().is_some_and(|chunk| chunk.pieces.is_empty()) {
-            if let Some(place) = self.queue.pop_front().and_then(|chunk| chunk.place) {
-                self.shown = Some(Spot { at: At::Place(place), skip: self.skip });
+            if let Some(Waiting { place: Some(place), skip, .. }) = self.queue.pop_front() {
+                self.shown = Some(Spot { at: At::Place(place), skip });
             }
         }
     }

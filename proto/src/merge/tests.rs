@@ -273,3 +273,22 @@ fn texts_that_are_no_places_are_refused() {
     }
     assert!(Places::parse("").unwrap().is_empty());
 }
+
+#[test]
+fn what_came_without_a_place_does_not_come_twice() {
+    let now = Instant::now();
+    let mut merge =
+        Merge::new([(host(0), Some(Spot { skip: 3, ..Spot::place("s=1".parse().unwrap()) }))], now);
+    let of_files = |times: &[i64]| {
+        let mut chunk = chunk(times);
+        chunk.entries.iter_mut().for_each(|entry| entry.source = "app/cigar/a.log".into());
+        chunk
+    };
+    merge.push(0, of_files(&[1, 2]), now);
+    assert!(merge.take(now).is_empty(), "they were given out before");
+    assert_eq!(merge.broke(0).unwrap().to_string(), "s=1*3");
+    merge.push(0, of_files(&[1, 2, 3, 4]), now);
+    assert_eq!(times(&merge.take(now)), [4]);
+    assert_eq!(merge.places().to_string(), "asterra:s=1*4");
+    assert_eq!(merge.broke(0).unwrap().to_string(), "s=1*4");
+}
