@@ -213,7 +213,8 @@ fn is_place(text: &str) -> bool {
     let fields = || text.split(';').map(|field| field.split_once('=').unwrap_or_default());
     let is_file = |name: &str| {
         let plain = |part: &str| {
-            !part.starts_with(['.', '-']) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            !part.starts_with(['.', '-'])
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
         name.len() <= 256 && name.split('/').all(|part| !part.is_empty() && plain(part))
     };

@@ -95,9 +95,8 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     let world = World::pair().await?;
     write_in_turns(&world, 20).await?;
     let client = Rest::log_in(&world).await?;
-    let wanted: Vec<String> = (0..20)
-        .flat_map(|n| ["asterra", "borealis"].map(|host| format!("turn {n:03} of {host}")))
-        .collect();
+    let wanted: Vec<String> =
+        (0..20).flat_map(|n| ["asterra", "borealis"].map(|host| format!("turn {n:03} of {host}"))).collect();
     let query = "where=identifier%3Dturns&lines=7";
     let mut before = String::new();
     let mut back: Vec<String> = Vec::new();

@@ -1,7 +1,7 @@
 //! What travels to an open page: fragments of HTML and a few signals, as server-sent events.
 
-use crate::parts::{LogFeed, OutputRow};
 use crate::Template;
+use crate::parts::{LogFeed, OutputRow};
 use serde::Serialize;
 
 /// How a fragment is put into the page.

@@ -194,7 +194,10 @@ impl Restart<'_> {
         if stats.old_workers == 0 || stats.worker_status.iter().any(is_new) {
             return Ok(());
         }
-        Err(Fault::new(FaultKind::Failed, format!("{why}: no new one has loaded the app, and those of before serve on")))
+        Err(Fault::new(
+            FaultKind::Failed,
+            format!("{why}: no new one has loaded the app, and those of before serve on"),
+        ))
     }
 
     /// When the mild way did not do it, the sure one. Why, if so.

@@ -187,8 +187,7 @@ pub(crate) async fn around(
         return Err(trouble.fault);
     }
     let limit = lines.max(1);
-    let mut query =
-        LogQuery { around_cursor: cursor.to_string(), limit, fields: lines == 0, ..lane.query };
+    let mut query = LogQuery { around_cursor: cursor.to_string(), limit, fields: lines == 0, ..lane.query };
     add_own_source(&mut query, cursor);
     let mut reading = Reading::new(host.clone(), None);
     let room = AtomicUsize::new(BYTES_MAX);

@@ -125,7 +125,8 @@ impl Logs {
         let sources: Vec<Source> = places
             .into_iter()
             .map(|(label, host, apps)| {
-                let LogQuery { units, sources, .. } = self.search(apps).of_host(host.as_ref(), &Known::default());
+                let LogQuery { units, sources, .. } =
+                    self.search(apps).of_host(host.as_ref(), &Known::default());
                 Source { label, host, query: LogQuery { units, sources, ..query.clone() } }
             })
             .collect();

@@ -303,9 +303,12 @@ fn meant(pairs: Vec<(String, String)>, fixed: &[(&str, &str)]) -> Result<Meant, 
     Ok(Meant { search, want })
 }
 
+/// Parameters, as they stand in the address.
+type Pairs = Vec<(String, String)>;
+
 /// Takes the one value of a parameter out.
-fn take(pairs: Vec<(String, String)>, name: &str) -> Result<(Option<String>, Vec<(String, String)>), Fault> {
-    let (own, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(known, _)| known == name);
+fn take(pairs: Pairs, name: &str) -> Result<(Option<String>, Pairs), Fault> {
+    let (own, rest): (Pairs, Pairs) = pairs.into_iter().partition(|(known, _)| known == name);
     let mut own = own.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty());
     match (own.next(), own.next()) {
         (value, None) => Ok((value, rest)),

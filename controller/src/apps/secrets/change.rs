@@ -201,7 +201,11 @@ fn compare(before: &Set, wanted: Wanted) -> Result<(SecretsChange, Wanted), Faul
 }
 
 fn fits_together(before: &Set, changes: &Wanted) -> Result<(), Fault> {
-    let kept = before.secrets.iter().filter(|s| !changes.contains_key(&s.name)).map(|s| s.name.len() + s.value.len());
+    let kept = before
+        .secrets
+        .iter()
+        .filter(|s| !changes.contains_key(&s.name))
+        .map(|s| s.name.len() + s.value.len());
     let new = changes.iter().filter_map(|(name, value)| Some(name.len() + value.as_ref()?.len()));
     let lengths: Vec<usize> = kept.chain(new).collect();
     if lengths.len() > MOST {
