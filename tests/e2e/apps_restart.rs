@@ -61,7 +61,7 @@ async fn set_secret(yard: &Yard, value: &str) -> Result<()> {
 #[tokio::test]
 async fn the_kind_of_restart_follows_from_what_is_new() -> Result<()> {
     let yard = Yard::new().await?;
-    let repository = yard.add(KEY, "cigar", |spec| spec.workers = 2).await?;
+    let repository = yard.add(KEY, "cigar", |spec| (spec.workers, spec.health_timeout_s) = (2, 30)).await?;
     yard.deploy_well(KEY).await?;
     code_alone_is_phased(&yard, &repository).await?;
     secrets_need_a_new_process(&yard).await?;
@@ -171,12 +171,11 @@ async fn what_is_asked_for_is_done_or_refused(yard: &Yard, repository: &Reposito
 async fn old_workers_serve_on_when_new_ones_do_not_boot(yard: &Yard, repository: &Repository) -> Result<()> {
     let before = yard.answer(KEY).await?;
     let (good, load) = (before.commit.clone(), yard.load(KEY));
-    yard.edit(KEY, |spec| spec.health_timeout_s = 30).await?;
     repository.commit(yard.host(), &Change::that_boots_once()).await?;
     let deployment = yard.deploy(KEY).await?;
     yard.must_be(&deployment, JobState::Failed).await?;
     let visits = load.end().await.context("new workers do not boot")?;
-    assert_eq!(visits.versions, [before.version.clone()]);
+    assert_eq!(visits.versions, std::slice::from_ref(&before.version));
     assert_eq!(step(&deployment, "switch")?.state(), StepState::Undone);
     let restart = step(&deployment, "restart")?;
     ensure!(restart.state() == StepState::Failed && restart.detail.contains("serve on"), "{restart:?}");

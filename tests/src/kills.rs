@@ -9,7 +9,8 @@ use hms_proto::host::v1::JobState;
 use tokio::time::{Instant, sleep};
 
 use crate::repository::{Change, Repository};
-use crate::yard::{Answer, Yard, new_id};
+use crate::visitor::Answer;
+use crate::yard::{Yard, new_id};
 
 /// Where the agent is told to have jobs die. Only debug builds listen.
 const DROP_IN: &str = "/etc/systemd/system/hms-agent.service.d/50-fail.conf";

@@ -5,7 +5,7 @@
 //! - [`rails`]: a real Rails app under puma and nginx on such a host, as somebody set it up by hand.
 //! - [`repository`]: git repositories with Rails apps, [`broken`]: commits that go wrong, and [`git_server`] that serves them.
 //! - [`world`]: controller, agents and apps installed as an administrator would.
-//! - [`yard`]: apps that HMS itself sets up and deploys.
+//! - [`yard`]: apps that HMS itself sets up and deploys, and [`visitor`]: who looks at them meanwhile.
 //! - [`kills`]: deployments that are killed, at one point after the other.
 //! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
@@ -24,5 +24,6 @@ pub mod people;
 pub mod rails;
 pub mod repository;
 pub mod testbed;
+pub mod visitor;
 pub mod world;
 pub mod yard;

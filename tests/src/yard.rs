@@ -1,6 +1,5 @@
 //! Apps that HMS sets up and deploys: what tests ask for, and what they look at afterwards.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,7 +12,6 @@ use hms_proto::fault::Fault;
 use hms_proto::host::v1::{AppOnHost, AppSpec, Gems, JobOutputRequest, JobState, JobStep, StepState};
 use hms_proto::identity::Kind;
 use reqwest::StatusCode;
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -21,6 +19,7 @@ use uuid::Uuid;
 use crate::people::{Party, log_in_as_admin};
 use crate::repository::Repository;
 use crate::testbed::{Host, Testbed};
+use crate::visitor::{Answer, Load};
 use crate::world::{Plan, World};
 
 /// From the first step to the last, on a busy machine.
@@ -28,19 +27,6 @@ const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(240);
 
 /// Visitors wait while an app restarts, and longer on a busy machine; nginx gives up after a minute.
 const VISIT_LIMIT: Duration = Duration::from_secs(65);
-
-/// What an app answers at /version: which code it is, and where that came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What the code calls itself.
-    pub version: String,
-    /// The release that it was told it is.
-    pub release: String,
-    /// The commit that it was told it is.
-    pub commit: String,
-    /// Rows in its table.
-    pub rows: u64,
-}
 
 /// An installation without an app yet, and an administrator's clients.
 pub struct Yard {
@@ -257,71 +243,6 @@ impl Yard {
         let url = format!("http://{}/version", self.host().address());
         Load::start(self.web.clone(), url, format!("{key}.test"))
     }
-}
-
-impl Answer {
-    fn read(body: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(body).with_context(|| body.to_owned())?;
-        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let rows = value["rows"].as_u64().unwrap_or_default();
-        Ok(Self { version: text("version"), release: text("release"), commit: text("commit"), rows })
-    }
-}
-
-/// A visitor who asks for one page over and over.
-pub struct Load {
-    stop: Arc<std::sync::atomic::AtomicBool>,
-    task: tokio::task::JoinHandle<Visits>,
-}
-
-/// What a visitor saw.
-#[derive(Clone, Debug, Default)]
-pub struct Visits {
-    /// How often it asked.
-    pub asked: u32,
-    /// What was not answered, and why.
-    pub failed: Vec<String>,
-    /// What the code called itself, in the order of the first answers.
-    pub versions: Vec<String>,
-}
-
-impl Load {
-    fn start(client: reqwest::Client, url: String, name: String) -> Self {
-        use std::sync::atomic::Ordering;
-        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            let mut visits = Visits::default();
-            while !stopped.load(Ordering::Relaxed) {
-                visits.asked += 1;
-                match visit(&client, &url, &name).await {
-                    Ok(answer) if visits.versions.last() == Some(&answer.version) => {}
-                    Ok(answer) => visits.versions.push(answer.version),
-                    Err(error) => visits.failed.push(format!("{error:#}")),
-                }
-                sleep(Duration::from_millis(10)).await;
-            }
-            visits
-        });
-        Self { stop, task }
-    }
-
-    /// Ends it; no visit may have failed.
-    pub async fn end(self) -> Result<Visits> {
-        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let visits = self.task.await?;
-        ensure!(visits.asked > 0, "nobody asked");
-        let (failed, asked) = (visits.failed.len(), visits.asked);
-        ensure!(failed == 0, "{failed} of {asked} visits were not answered: {:?}", visits.failed.first());
-        Ok(visits)
-    }
-}
-
-async fn visit(client: &reqwest::Client, url: &str, name: &str) -> Result<Answer> {
-    let answer = client.get(url).header("Host", name).send().await?;
-    let (status, body) = (answer.status(), answer.text().await?);
-    ensure!(status == StatusCode::OK, "{status}: {}", body.chars().take(200).collect::<String>());
-    Answer::read(&body)
 }
 
 /// What an app from tests/rails needs on a test host.

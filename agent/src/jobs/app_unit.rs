@@ -22,6 +22,10 @@ const CAPABILITIES: [&str; 4] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_
 /// Where it writes. A dash: not every host has it.
 const WRITES: [&str; 4] = ["/etc/systemd/system", "/run/systemd", "-/etc/nginx", "-/etc/logrotate.d"];
 
+/// Where a test wants the process to die, and where it writes what of its code was run.
+const FAIL_AT: &str = "HMS_FAIL_AT";
+const COVERAGE: &str = "LLVM_PROFILE_FILE";
+
 /// The properties of the unit.
 pub(super) fn properties(store: &Store, id: &JobId, record: &Record) -> Result<Properties, Fault> {
     let broken = |e: &dyn std::fmt::Display| internal(format!("cannot describe the unit of a job: {e}"));
@@ -53,9 +57,18 @@ fn commands(set: &mut Set, id: &JobId, record: &Record, run: &str, state: &Path)
     set.add("CollectMode", "inactive-or-failed");
     set.add("WorkingDirectory", "/");
     set.add("UMask", 0o022_u32);
-    if let Some(at) = std::env::var_os("HMS_FAIL_AT").filter(|_| cfg!(debug_assertions)) {
-        set.add("Environment", vec![format!("HMS_FAIL_AT={}", at.to_string_lossy())]);
+    let told: Vec<_> = [FAIL_AT, COVERAGE]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", of_tests(name)?)))
+        .collect();
+    if !told.is_empty() {
+        set.add("Environment", told);
     }
+}
+
+/// What a test has told the agent; release builds do not listen.
+fn of_tests(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|_| cfg!(debug_assertions))
 }
 
 fn limits(set: &mut Set, record: &Record, request: &Request) {
@@ -95,6 +108,8 @@ fn sandbox(set: &mut Set, request: &Request, state: &Path) -> Result<(), Fault> 
     let mut writes = words(&WRITES);
     writes.push(state.to_string_lossy().into_owned());
     writes.push(parent_that_is_there(Path::new(root)).to_string_lossy().into_owned());
+    let coverage = of_tests(COVERAGE);
+    writes.extend(coverage.and_then(|file| Some(Path::new(&file).parent()?.to_string_lossy().into_owned())));
     set.add("ReadWritePaths", writes);
     // Below /etc: not every host has it from the start.
     set.add("ConfigurationDirectory", words(&["logrotate.d"]));
