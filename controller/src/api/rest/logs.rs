@@ -304,11 +304,11 @@ fn meant(pairs: Vec<(String, String)>, fixed: &[(&str, &str)]) -> Result<Meant, 
 }
 
 /// Parameters, as they stand in the address.
-type Pairs = Vec<(String, String)>;
+type Given = Vec<(String, String)>;
 
 /// Takes the one value of a parameter out.
-fn take(pairs: Pairs, name: &str) -> Result<(Option<String>, Pairs), Fault> {
-    let (own, rest): (Pairs, Pairs) = pairs.into_iter().partition(|(known, _)| known == name);
+fn take(pairs: Given, name: &str) -> Result<(Option<String>, Given), Fault> {
+    let (own, rest): (Given, Given) = pairs.into_iter().partition(|(known, _)| known == name);
     let mut own = own.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty());
     match (own.next(), own.next()) {
         (value, None) => Ok((value, rest)),
