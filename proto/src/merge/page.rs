@@ -54,7 +54,13 @@ impl Reading {
             let piece = Piece::Gap(gap);
             self.pieces.push((time_of(&piece, to_come), piece));
         }
-        self.start = self.start.take().or_else(|| cursor(&chunk.start));
+        if let (None, Some(start)) = (&self.start, cursor(&chunk.start)) {
+            // What is taken of the first chunk only is counted from its beginning.
+            if self.marks.is_empty() {
+                self.marks.push((self.count, start.clone()));
+            }
+            self.start = Some(start);
+        }
         for entry in chunk.entries {
             self.count += 1;
             if self.count > self.skip() {
@@ -69,8 +75,10 @@ impl Reading {
     /// Where it goes on after so many of its entries.
     fn onward(&self, taken: u32) -> Option<Spot> {
         let count = self.skip() + taken;
-        let (at, place) = self.marks.iter().rfind(|(at, _)| *at <= count)?;
-        Some(Spot { skip: count - at, ..Spot::place(place.clone()) })
+        match self.marks.iter().rfind(|(at, _)| *at <= count) {
+            Some((at, place)) => Some(Spot { skip: count - at, ..Spot::place(place.clone()) }),
+            None => self.from.as_ref().map(|from| Spot { at: from.at.clone(), skip: count }),
+        }
     }
 
     /// Where one goes the other way, when so many of the first entries are not shown.

@@ -83,7 +83,11 @@ fn read(logs: &[Log], places: &Places, direction: LogDirection, most: u32, size:
             }
             LogDirection::Forward => {
                 let from = log.at(spot.as_ref(), 0);
-                log.chunks(from, end.min(from + most), size, false)
+                let mut chunks = log.chunks(from, end.min(from + most), size, false);
+                if let Some(first) = chunks.first_mut() {
+                    first.start = place(from);
+                }
+                chunks
             }
             LogDirection::Backward => {
                 let to = log.at(spot.as_ref(), end);
@@ -119,8 +123,7 @@ proptest! {
         seen.dedup();
         prop_assert_eq!(seen.len(), total);
 
-        let begin: Places = (0..logs.len()).map(|i| (host(i), Spot::place(Cursor::try_from(place(0).as_str()).unwrap()))).collect();
-        let (mut forward, mut after) = (Vec::new(), begin);
+        let (mut forward, mut after) = (Vec::new(), Places::default());
         loop {
             let page = read(&logs, &after, LogDirection::Forward, most, size);
             if page.rows.is_empty() { break }
