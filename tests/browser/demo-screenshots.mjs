@@ -12,7 +12,7 @@ const PICTURES = () => [
   ["dashboard-light", "/", { ...DESKTOP, colorScheme: "light" }],
   ["dashboard-dark", "/", { ...DESKTOP, colorScheme: "dark" }],
   ["dashboard-phone", "/", { ...PHONE, colorScheme: "dark" }],
-  ["logs-dark", "/logs?source=app:cigar&follow=1", { ...DESKTOP, colorScheme: "dark" }],
+  ["logs-dark", "/logs?app=cigar", { ...DESKTOP, colorScheme: "dark" }],
   ["deploy-light", "/deploy", { ...DESKTOP, colorScheme: "light" }],
   ["deploy-phone", "/deploy", { ...PHONE, colorScheme: "light" }],
   ["app-dark", "/apps/tobacco", { ...DESKTOP, colorScheme: "dark" }],
