@@ -55,6 +55,8 @@ pub(crate) async fn read(
     let room = AtomicUsize::new(BYTES_MAX);
     let asked = lanes.into_iter().map(|lane| {
         let spot = match want {
+            // Before its first entry a host has no place; the beginning of the time is one.
+            Want::First if direction == LogDirection::Forward => Some(Spot::time(lane.query.since_usec)),
             Want::First => None,
             Want::Before(places) | Want::After(places) => places.get(&lane.host).cloned(),
         };
@@ -187,8 +189,7 @@ pub(crate) async fn around(
         return Err(trouble.fault);
     }
     let limit = lines.max(1);
-    let mut query =
-        LogQuery { around_cursor: cursor.to_string(), limit, fields: lines == 0, ..lane.query };
+    let mut query = LogQuery { around_cursor: cursor.to_string(), limit, fields: lines == 0, ..lane.query };
     add_own_source(&mut query, cursor);
     let mut reading = Reading::new(host.clone(), None);
     let room = AtomicUsize::new(BYTES_MAX);

@@ -139,7 +139,7 @@ impl LogHistogram {
     /// A quiet day with a bad quarter of an hour.
     pub fn sample() -> Self {
         let bucket = |index: u64| LogBucket {
-            bad: if (70..76).contains(&index) { 40 } else { u64::from(index % 17 == 0) },
+            bad: if (70..76).contains(&index) { 40 } else { u64::from(index.is_multiple_of(17)) },
             warn: index % 5,
             info: 60 + index * 7 % 40,
             quiet: index % 9,

@@ -303,8 +303,11 @@ fn meant(pairs: Vec<(String, String)>, fixed: &[(&str, &str)]) -> Result<Meant, 
     Ok(Meant { search, want })
 }
 
+/// The value of a parameter, and the other parameters.
+type Taken = (Option<String>, Vec<(String, String)>);
+
 /// Takes the one value of a parameter out.
-fn take(pairs: Vec<(String, String)>, name: &str) -> Result<(Option<String>, Vec<(String, String)>), Fault> {
+fn take(pairs: Vec<(String, String)>, name: &str) -> Result<Taken, Fault> {
     let (own, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(known, _)| known == name);
     let mut own = own.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty());
     match (own.next(), own.next()) {
