@@ -84,9 +84,21 @@ async fn write_in_turns(world: &World, count: u32) -> Result<()> {
     Ok(())
 }
 
-fn messages(answer: &Value) -> Vec<&str> {
+/// When each entry was written, and what it says.
+fn rows(answer: &Value) -> Vec<(i64, String)> {
     let entries = answer["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
-    entries.iter().filter_map(|entry| entry["message"].as_str()).collect()
+    let row = |entry: &Value| {
+        (entry["time_usec"].as_i64().unwrap_or(0), entry["message"].as_str().unwrap_or_default().to_owned())
+    };
+    entries.iter().map(row).collect()
+}
+
+/// Each line is there once, in the order in which the journals took them.
+fn expect_all(rows: &[(i64, String)], wanted: &[String]) {
+    assert!(rows.is_sorted_by_key(|(time, _)| *time), "{rows:?}");
+    let mut lines: Vec<&str> = rows.iter().map(|(_, line)| line.as_str()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, wanted);
 }
 
 /// Two hosts are one log: in order, page by page in both directions, each line once; and a host that is away is named.
@@ -95,33 +107,34 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     let world = World::pair().await?;
     write_in_turns(&world, 20).await?;
     let client = Rest::log_in(&world).await?;
-    let wanted: Vec<String> =
+    let mut wanted: Vec<String> =
         (0..20).flat_map(|n| ["asterra", "borealis"].map(|host| format!("turn {n:03} of {host}"))).collect();
+    wanted.sort();
     let query = "where=identifier%3Dturns&lines=7";
     let mut before = String::new();
-    let mut back: Vec<String> = Vec::new();
+    let mut back = Vec::new();
     while back.len() < wanted.len() {
         let place = if before.is_empty() { String::new() } else { format!("&before={before}") };
         let answer = client.get(&format!("/api/logs?{query}{place}")).await?;
-        let page: Vec<String> = messages(&answer).into_iter().map(str::to_owned).collect();
+        let page = rows(&answer);
         ensure!(!page.is_empty(), "the log ends after {} of {} lines", back.len(), wanted.len());
         back.splice(0..0, page);
         before = encode(answer["before"].as_str().context("before")?);
     }
-    assert_eq!(back, wanted);
+    expect_all(&back, &wanted);
 
     let (mut after, mut forward) = (String::new(), Vec::new());
     for _ in 0..wanted.len() {
         let place = if after.is_empty() { String::new() } else { format!("&after={after}") };
         let answer = client.get(&format!("/api/logs?{query}&from=oldest{place}")).await?;
-        let page = messages(&answer);
+        let page = rows(&answer);
         if page.is_empty() {
             break;
         }
-        forward.extend(page.into_iter().map(str::to_owned));
+        forward.extend(page);
         after = encode(answer["after"].as_str().context("after")?);
     }
-    assert_eq!(forward, wanted);
+    expect_all(&forward, &wanted);
 
     let counted = client.get("/api/log-histogram?where=identifier%3Dturns&since=1+h&buckets=10").await?;
     assert_eq!(counted["total"], 40, "{counted}");
@@ -131,7 +144,7 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     for _ in 0..60 {
         let answer = client.get("/api/logs?where=identifier%3Dturns").await?;
         if answer["unreachable"][0]["host"] == "borealis" {
-            assert_eq!(messages(&answer).len(), 20, "the other host is read all the same");
+            assert_eq!(rows(&answer).len(), 20, "the other host is read all the same");
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -55,6 +55,8 @@ pub(crate) async fn read(
     let room = AtomicUsize::new(BYTES_MAX);
     let asked = lanes.into_iter().map(|lane| {
         let spot = match want {
+            // Before its first entry a host has no place; the beginning of the time is one.
+            Want::First if direction == LogDirection::Forward => Some(Spot::time(lane.query.since_usec)),
             Want::First => None,
             Want::Before(places) | Want::After(places) => places.get(&lane.host).cloned(),
         };

@@ -35,11 +35,11 @@ use line::Form;
   hmsctl logs --host '*' --nginx error -f
   hmsctl --direct asterra logs --app cigar   (with the controller down)
   hmsctl logs --app cigar --since today -o json | jq .message
-  hmsctl logs --unit cron.service --host asterra -o json --fields | jq ._HOSTNAME
+  hmsctl logs --unit cron.service --host asterra -o json --fields | jq .fields._HOSTNAME
 
 An app's logs are its journal and its files in shared/log.
-Conditions: NAME OPERATOR VALUE with = != > >= < <= ~ (matches) !~, of status, method, path, request_time, client, request_id,
-unit, identifier, message, source, or a field of the journal, such as _SYSTEMD_UNIT=cron.service.
+Conditions: NAME OPERATOR VALUE with = != > >= < <= ~ (matches) !~, of status, method, path, request_time, client,
+request_id, unit, identifier, message, source, or a field of the journal, such as _SYSTEMD_UNIT=cron.service.
 
 Following survives restarts of controller and agent: it goes on where it was.
 Control characters are written out unless --raw is given.")]
