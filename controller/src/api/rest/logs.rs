@@ -303,21 +303,12 @@ fn meant(pairs: Vec<(String, String)>, fixed: &[(&str, &str)]) -> Result<Meant, 
     Ok(Meant { search, want })
 }
 
-<<<<<<< HEAD
-/// Parameters, as they stand in the address.
-type Given = Vec<(String, String)>;
-
-/// Takes the one value of a parameter out.
-fn take(pairs: Given, name: &str) -> Result<(Option<String>, Given), Fault> {
-    let (own, rest): (Given, Given) = pairs.into_iter().partition(|(known, _)| known == name);
-=======
 /// The value of a parameter, and the other parameters.
 type Taken = (Option<String>, Vec<(String, String)>);
 
 /// Takes the one value of a parameter out.
 fn take(pairs: Vec<(String, String)>, name: &str) -> Result<Taken, Fault> {
     let (own, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(known, _)| known == name);
->>>>>>> logs
     let mut own = own.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty());
     match (own.next(), own.next()) {
         (value, None) => Ok((value, rest)),
