@@ -160,8 +160,9 @@ async fn requests_join_and_one_is_canceled(yard: &Yard, repository: &Repository)
     let ended = yard.end(&running).await?;
     yard.must_be(&ended, JobState::Canceled).await?;
     ensure!(states(&ended).contains(&("release".into(), StepState::Failed)), "{:?}", states(&ended));
-    let again = yard.begin(request).await.map(|answer| answer.id);
-    ensure!(again.is_ok() || again.is_err_and(|fault| fault.kind() == FaultKind::Conflict), "it began again");
+    let again = yard.begin(DeployRequest { id: running.clone(), ..deploy_of("cigar") }).await?;
+    let state = again.job.context("job")?.state();
+    ensure!(again.id == running && state == JobState::Canceled, "it began again: {state:?}");
     assert_eq!(yard.answer("cigar").await?, before);
     is_clean(yard, &[&before.release]).await?;
     yard.edit("cigar", |spec| spec.release_tasks = vec!["db:migrate".into()]).await

@@ -1,3 +1,5 @@
+//! What is asked of logs becomes queries of hosts, and what they answer one order.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Many logs in one order: nothing lost, nothing twice, whatever comes when.
+
 use std::time::{Duration, Instant};
 
 use proptest::{collection::vec, prelude::*};

@@ -1,3 +1,5 @@
+//! A search in each of its forms, there and back.
+
 use chrono::{TimeZone as _, Utc};
 use proptest::{collection::vec, option, prelude::*};
 

@@ -223,11 +223,6 @@ impl LogsPage {
         self.items.iter().filter(|item| matches!(item, LogItem::Row(_))).count()
     }
 
-    /// The rows.
-    pub fn rows(&self) -> String {
-        crate::parts::log_rows_html(&self.items)
-    }
-
     /// The log of an app, live.
     pub fn sample() -> Self {
         let mut items = LogItem::samples();

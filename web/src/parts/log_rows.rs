@@ -353,7 +353,8 @@ impl LogItem {
 }
 
 /// The rows of the page as it comes, which lead somewhere without scripts.
-pub fn log_rows_html(items: &[LogItem]) -> String {
+#[cfg(test)]
+pub(crate) fn log_rows_html(items: &[LogItem]) -> String {
     items.iter().map(|item| html(&LogRowPart { item, is_static: true })).collect()
 }
 

@@ -62,7 +62,9 @@ pub use host_list::{AddHost, HostList, HostRow, JoinToken};
 pub use job_state::JobState;
 pub use log_details::{LogDetails, LogField};
 pub use log_histogram::{LogBucket, LogHistogram};
-pub use log_rows::{LogFeed, LogItem, LogMark, LogRequest, LogRow, PRIORITIES, log_rows_html};
+#[cfg(test)]
+pub(crate) use log_rows::log_rows_html;
+pub use log_rows::{LogFeed, LogItem, LogMark, LogRequest, LogRow, PRIORITIES};
 pub use outcome::ActionOutcome;
 pub use output::{OutputPanel, mark_steps, output_rows_fragment};
 pub use release_list::{ReleaseRow, release_list_fragment};
