@@ -33,7 +33,7 @@ await withPage(async (page) => {
   await page.evaluate(watchStates);
   await onHost("borealis", "systemctl", "start", "hms-agent.service");
   await state("Running");
-  await page.locator("#attention li").first().waitFor({ state: "detached", ...PATIENCE });
+  await page.locator("#attention").getByText("borealis is unreachable").waitFor({ state: "detached", ...PATIENCE });
   const states = await page.evaluate(() => [...window.states]);
   expect(!states.includes("Stopped"), `the app was shown as ${states.join(", ")}`);
 });
