@@ -25,6 +25,10 @@ const FILES: &[&str] = &[
     "hms/controller/v1/nginx.proto",
     "hms/controller/v1/deployment.proto",
     "hms/controller/v1/secret.proto",
+    "hms/controller/v1/user.proto",
+    "hms/controller/v1/account.proto",
+    "hms/controller/v1/token.proto",
+    "hms/host/v1/access.proto",
 ];
 
 /// Enum fields that JSON shows as words (`src/words.rs`).

@@ -6,11 +6,12 @@ use arc_swap::ArcSwap;
 use hms_proto::{
     AGENT_PORT, HOST_KEY,
     controller::v1::{
-        app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        deployment_service_client::DeploymentServiceClient, fleet_service_client::FleetServiceClient,
-        job_service_client::JobServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
-        script_service_client::ScriptServiceClient, secret_service_client::SecretServiceClient,
-        session_service_client::SessionServiceClient,
+        account_service_client::AccountServiceClient, app_service_client::AppServiceClient,
+        audit_service_client::AuditServiceClient, deployment_service_client::DeploymentServiceClient,
+        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
+        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        secret_service_client::SecretServiceClient, session_service_client::SessionServiceClient,
+        token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
@@ -154,6 +155,7 @@ impl Connection {
         apps -> AppServiceClient, host_apps -> HostAppServiceClient,
         deployments -> DeploymentServiceClient, secrets -> SecretServiceClient, fleet -> FleetServiceClient,
         sessions -> SessionServiceClient, audit -> AuditServiceClient,
+        account -> AccountServiceClient, users -> UserServiceClient, tokens -> TokenServiceClient,
         scripts -> ScriptServiceClient, host_scripts -> HostScriptServiceClient,
         jobs -> JobServiceClient, host_jobs -> HostJobServiceClient,
         nginx -> NginxServiceClient, nginx_history -> NginxHistoryServiceClient

@@ -213,13 +213,13 @@ mod tests {
         let user = db::users::get_by_name(&pool, "ada").await?.unwrap();
         assert_eq!(user.role(), Role::Admin);
         let password = Password::new(good.text.to_string());
-        assert!(Passwords::new().await?.fits(&password, Some(&user.password_hash)).await?);
+        assert!(Passwords::new().await?.fits(&password, user.password_hash.as_deref()).await?);
         assert_eq!(why(&ada, Change::Role(Role::Viewer)).await, None);
         assert_eq!(why(&ada, Change::Password(&typed("another rather fine one"))).await, None);
         assert_eq!(why(&ada, Change::Disabled(true)).await, None);
         let user = db::users::get_by_name(&pool, "ada").await?.unwrap();
         assert!(user.disabled_at.is_some() && user.role() == Role::Viewer);
-        assert!(!Passwords::new().await?.fits(&password, Some(&user.password_hash)).await?);
+        assert!(!Passwords::new().await?.fits(&password, user.password_hash.as_deref()).await?);
         let records = db::audit::recent(&pool, 9).await?;
         let outcomes: Vec<_> = records.iter().map(|r| r.outcome.as_str()).collect();
         assert_eq!(outcomes, ["ok", "ok", "ok", "failed", "failed", "ok", "failed"]);

@@ -15,13 +15,14 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream};
 use hms_proto::{
     HOST_KEY, Role,
-    access::{self, Rule},
+    access::{self, Audience, Reach as Bound, Rule},
     controller::v1::{
-        app_service_client::AppServiceClient, audit_service_client::AuditServiceClient,
-        deployment_service_client::DeploymentServiceClient, fleet_service_client::FleetServiceClient,
-        job_service_client::JobServiceClient, nginx_history_service_client::NginxHistoryServiceClient,
-        script_service_client::ScriptServiceClient, secret_service_client::SecretServiceClient,
-        session_service_client::SessionServiceClient,
+        account_service_client::AccountServiceClient, app_service_client::AppServiceClient,
+        audit_service_client::AuditServiceClient, deployment_service_client::DeploymentServiceClient,
+        fleet_service_client::FleetServiceClient, job_service_client::JobServiceClient,
+        nginx_history_service_client::NginxHistoryServiceClient, script_service_client::ScriptServiceClient,
+        secret_service_client::SecretServiceClient, session_service_client::SessionServiceClient,
+        token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
     },
     fault::{Fault, FaultKind},
     host::v1::{
@@ -31,7 +32,7 @@ use hms_proto::{
     },
     names::HostName,
 };
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use tonic::{Code, Status};
@@ -44,6 +45,7 @@ use crate::{
     fleet::Change,
     forward,
     nginx::Changing,
+    reach::Reach,
     state::Core,
 };
 
@@ -87,7 +89,12 @@ impl Gate {
             Err(fault) => return refuse(fault),
         };
         match rule {
-            Some(rule) if !may(rule, &request, call.caller.role) => refuse(self.deny(&call, rule).await),
+            Some(rule) if !may(rule, &request, call.caller.role) => {
+                refuse(self.deny(&call, too_low(&call.caller, rule), None).await)
+            }
+            Some(rule) if rule.confirm && call.caller.confirmed.is_none() => {
+                refuse(self.deny(&call, unconfirmed(&call.caller), None).await)
+            }
             Some(rule) if rule.mutates => {
                 // Runs to its end even when the caller goes away: what has begun must get its outcome.
                 let work = tokio::spawn(async move { self.perform(call, rule, request).await });
@@ -101,17 +108,8 @@ impl Gate {
     }
 
     /// Refuses, and leaves a record of it.
-    async fn deny(&self, call: &Call, rule: &Rule) -> Fault {
-        let needed = access::role_word(rule.role);
-        let fault = Fault::new(
-            FaultKind::Denied,
-            format!(
-                "{} is {}, and this needs {needed}",
-                call.caller.name,
-                access::role_word(call.caller.role)
-            ),
-        );
-        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, None)).await {
+    async fn deny(&self, call: &Call, fault: Fault, params: Option<serde_json::Value>) -> Fault {
+        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, params)).await {
             tracing::error!(%error, caller = %call.caller.name, method = %call.path, "refused a call, and cannot record it");
         } else {
             self.close(call, Instant::now(), "denied", &fault.message).await;
@@ -149,9 +147,13 @@ impl Gate {
             Ok(body) => body.to_bytes(),
             Err(_) => return refuse(Fault::invalid("the request is larger than 4 MiB, or broke off")),
         };
+        let message = message_of(&body).unwrap_or_default();
         let Some(params) = message_of(&body).and_then(|message| rule.describe_request(message)) else {
-            return refuse(Fault::invalid("the request is not a message of this method"));
+            return refuse(not_a_message());
         };
+        if let Err(fault) = self.within_scope(&call, rule, &parts.extensions, message).await {
+            return refuse(self.deny(&call, fault, Some(params)).await);
+        }
         if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, Some(params))).await {
             tracing::error!(%error, "cannot record an intent");
             let fault =
@@ -200,7 +202,50 @@ impl Gate {
         });
     }
 
+    /// Refuses what is beyond the scope of the caller.
+    async fn within_scope(
+        &self,
+        call: &Call,
+        rule: &Rule,
+        extensions: &Extensions,
+        message: &[u8],
+    ) -> Result<(), Fault> {
+        let bounded = rule.reach == Bound::Named && rule.audience == Audience::User;
+        if !bounded || call.caller.scope.is_everything() || extensions.get::<Authorised>().is_some() {
+            return Ok(());
+        }
+        let named = rule.named(message).ok_or_else(not_a_message)?;
+        let reach = Reach { db: &self.core.db, fleet: &self.core.fleet, scope: &call.caller.scope };
+        match &call.host {
+            Some(host) => reach.host(host, &named).await,
+            None => reach.controller(&named).await,
+        }
+    }
+
+    /// The same for a look, whose request is read only where the caller has a part of the installation.
+    async fn look_within_scope(
+        &self,
+        call: &Call,
+        rule: Option<&Rule>,
+        request: Request<Body>,
+    ) -> Result<Request<Body>, Fault> {
+        let Some(rule) = rule.filter(|_| !call.caller.scope.is_everything()) else { return Ok(request) };
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, LARGEST).collect().await;
+        let body =
+            body.map_err(|_| Fault::invalid("the request is larger than 4 MiB, or broke off"))?.to_bytes();
+        let message = message_of(&body).ok_or_else(not_a_message)?;
+        if let Err(fault) = self.within_scope(call, rule, &parts.extensions, message).await {
+            return Err(self.deny(call, fault, rule.describe_request(message)).await);
+        }
+        Ok(Request::from_parts(parts, Body::from(body)))
+    }
+
     async fn look(self, call: Call, rule: Option<&Rule>, request: Request<Body>) -> Response<Body> {
+        let request = match self.look_within_scope(&call, rule, request).await {
+            Ok(request) => request,
+            Err(fault) => return refuse(fault),
+        };
         match tokio::time::timeout(LOOK, self.dispatch(&call, request)).await {
             Ok(Ok(response)) if rule.is_some_and(Rule::streams) => {
                 response.map(|body| Body::new(StreamBody::new(self.while_logged_in(call.caller, body))))
@@ -310,6 +355,21 @@ impl Gate {
         SessionServiceClient::new(self.local(caller, None))
     }
 
+    /// Somebody's own account.
+    pub(crate) fn account(&self, caller: &Caller) -> AccountServiceClient<Local> {
+        AccountServiceClient::new(self.local(caller, None))
+    }
+
+    /// Accounts, on behalf of somebody.
+    pub(crate) fn users(&self, caller: &Caller) -> UserServiceClient<Local> {
+        UserServiceClient::new(self.local(caller, None))
+    }
+
+    /// Somebody's own tokens.
+    pub(crate) fn tokens(&self, caller: &Caller) -> TokenServiceClient<Local> {
+        TokenServiceClient::new(self.local(caller, None))
+    }
+
     /// Apps of a host, for looks and what people may do there themselves.
     pub(crate) fn host_apps(&self, caller: &Caller, host: &HostName) -> host_app::AppServiceClient<Local> {
         host_app::AppServiceClient::new(self.local(caller, Some(host)))
@@ -344,6 +404,22 @@ fn may(rule: &Rule, request: &Request<Body>, role: Role) -> bool {
         Some(Authorised) => rule.allows_controller(role),
         None => rule.allows(role),
     }
+}
+
+fn too_low(caller: &Caller, rule: &Rule) -> Fault {
+    let (has, needed) = (access::role_word(caller.role), access::role_word(rule.role));
+    Fault::new(FaultKind::Denied, format!("{} is {has}, and this needs {needed}", caller.name))
+}
+
+fn unconfirmed(caller: &Caller) -> Fault {
+    match caller.session {
+        Some(_) => Fault::new(FaultKind::ProofNeeded, "this needs a confirmation of who you are"),
+        None => Fault::new(FaultKind::Denied, "this needs a person who confirms it, and a token is none"),
+    }
+}
+
+fn not_a_message() -> Fault {
+    Fault::invalid("the request is not a message of this method")
 }
 
 /// The gate as a generated client's transport, inside the process.

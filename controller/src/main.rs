@@ -6,6 +6,8 @@ mod apps;
 mod auth;
 mod cli_user;
 mod config;
+#[cfg(test)]
+mod counts;
 mod db;
 mod directory;
 mod fleet;
@@ -15,6 +17,7 @@ mod jobs;
 mod logs;
 mod nginx;
 mod pki;
+mod reach;
 mod seal;
 mod serve;
 mod state;

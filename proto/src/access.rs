@@ -2,9 +2,14 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost::Message as _;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MethodDescriptor,
+    ReflectMessage as _, Value,
+};
 
-pub use crate::contract::hms::{Audience, Role};
+pub use crate::contract::hms::{Audience, Object, Reach, Role};
+use crate::host::v1::{LogHistogramRequest, LogKind, LogQuery};
 
 /// The access rule of one method.
 #[derive(Debug, Clone)]
@@ -15,7 +20,20 @@ pub struct Rule {
     pub mutates: bool,
     /// For whom the method is made.
     pub audience: Audience,
+    /// How the scope of a caller bounds it.
+    pub reach: Reach,
+    /// Whether the caller must have proved who they are in the last minutes.
+    pub confirm: bool,
     method: MethodDescriptor,
+}
+
+/// Something that a request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// What it is.
+    pub object: Object,
+    /// Its name, key or id.
+    pub name: String,
 }
 
 static POOL: LazyLock<DescriptorPool> =
@@ -26,6 +44,9 @@ static RULES: LazyLock<HashMap<String, Rule>> = LazyLock::new(|| {
     let methods = POOL.services().flat_map(|s| s.methods().collect::<Vec<_>>());
     methods.map(|m| (path_of(&m), rule_of(m, &access))).collect()
 });
+
+static OBJECT: LazyLock<ExtensionDescriptor> =
+    LazyLock::new(|| POOL.get_extension_by_name("hms.object").expect("declared in access.proto"));
 
 fn path_of(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
@@ -41,6 +62,8 @@ fn rule_of(method: MethodDescriptor, access: &prost_reflect::ExtensionDescriptor
         role: Role::try_from(number("role")).unwrap_or_default(),
         mutates: field("mutates").and_then(|v| v.as_bool()).unwrap_or(false),
         audience: Audience::try_from(number("audience")).unwrap_or_default(),
+        reach: Reach::try_from(number("reach")).unwrap_or_default(),
+        confirm: field("confirm").and_then(|v| v.as_bool()).unwrap_or(false),
         method,
     }
 }
@@ -74,10 +97,75 @@ impl Rule {
         serde_json::to_value(&message).ok().map(shorten)
     }
 
+    /// All that a request names, in no order. `None` when it is not such a message.
+    pub fn named(&self, encoded: &[u8]) -> Option<Vec<Named>> {
+        let input = self.method.input();
+        let mut named = Vec::new();
+        collect(&DynamicMessage::decode(input.clone(), encoded).ok()?, &mut named);
+        let query = match input.full_name() {
+            "hms.host.v1.LogQuery" => LogQuery::decode(encoded).ok(),
+            "hms.host.v1.LogHistogramRequest" => LogHistogramRequest::decode(encoded).ok()?.query,
+            _ => None,
+        };
+        if query.as_ref().is_some_and(reads_all_of_a_host) {
+            named.push(Named { object: Object::Whole, name: String::new() });
+        }
+        Some(named)
+    }
+
+    /// The full path of the method: `/package.Service/Method`.
+    pub fn path(&self) -> String {
+        path_of(&self.method)
+    }
+
     /// Whether the method answers with a stream.
     pub fn streams(&self) -> bool {
         self.method.is_server_streaming()
     }
+}
+
+fn collect(message: &DynamicMessage, named: &mut Vec<Named>) {
+    for (field, value) in message.fields() {
+        let object = object_of(&field);
+        match value {
+            Value::Message(inner) => collect(inner, named),
+            Value::List(items) => {
+                for item in items {
+                    match item {
+                        Value::Message(inner) => collect(inner, named),
+                        item => named.extend(name_of(object, item)),
+                    }
+                }
+            }
+            value => named.extend(name_of(object, value)),
+        }
+    }
+}
+
+/// What a field names.
+fn object_of(field: &FieldDescriptor) -> Object {
+    let options = field.options();
+    let number = options.get_extension(&OBJECT).as_enum_number().unwrap_or(0);
+    Object::try_from(number).unwrap_or_default()
+}
+
+fn name_of(object: Object, value: &Value) -> Option<Named> {
+    let name = match value {
+        _ if object == Object::Unspecified => return None,
+        Value::String(name) => name.clone(),
+        Value::I64(id) => id.to_string(),
+        _ => String::new(),
+    };
+    Some(Named { object, name })
+}
+
+/// Whether a search reads more of a host than units and apps that it names: logs of nginx, or the whole journal.
+fn reads_all_of_a_host(query: &LogQuery) -> bool {
+    let journal = |kind| matches!(kind, LogKind::Unspecified | LogKind::Journal);
+    let whole_journal = query.units.is_empty()
+        && (query.sources.is_empty() || query.sources.iter().any(|source| journal(source.kind())));
+    let not_of_an_app = |kind, app: &str| !journal(kind) && (kind != LogKind::App || app.is_empty());
+    whole_journal || query.sources.iter().any(|source| not_of_an_app(source.kind(), &source.app))
 }
 
 /// A record says what was done; whole files, and whole scripts in base64, are not for it.
@@ -141,8 +229,6 @@ pub fn role_from_word(word: &str) -> Option<Role> {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
     use crate::controller::v1::LoginRequest;
 
@@ -157,11 +243,91 @@ mod tests {
                     Audience::Agent => "agent",
                     Audience::Controller => "hms",
                 };
-                format!("{path:<52} {who:<9}{}", if r.mutates { "mutates" } else { "" }).trim_end().to_owned()
+                let mutates = if r.mutates { "mutates" } else { "" };
+                let confirm = if r.confirm { "confirm" } else { "" };
+                format!("{path:<52} {who:<9}{mutates:<8}{confirm:<8}{}", bounds(r)).trim_end().to_owned()
             })
             .collect();
         lines.sort();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    /// How a scope bounds it: the fields that name something, or why none need to.
+    fn bounds(rule: &Rule) -> String {
+        fn fields(message: &prost_reflect::MessageDescriptor, before: &str, found: &mut Vec<String>) {
+            for field in message.fields() {
+                let name = format!("{before}{}", field.name());
+                match (object_of(&field), field.kind()) {
+                    (Object::Unspecified, prost_reflect::Kind::Message(inner)) if before.len() < 40 => {
+                        fields(&inner, &format!("{name}."), found);
+                    }
+                    (Object::Unspecified, _) => {}
+                    (object, _) => {
+                        let object = object.as_str_name().trim_start_matches("OBJECT_");
+                        found.push(format!("{name}:{}", object.to_lowercase()));
+                    }
+                }
+            }
+        }
+        let mut found = Vec::new();
+        fields(&rule.method.input(), "", &mut found);
+        match (rule.audience, rule.reach) {
+            (Audience::User, Reach::Filtered) => "filtered".into(),
+            (Audience::User, Reach::Self_) => "self".into(),
+            (Audience::User, Reach::Named) => found.join(" "),
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_request_names_is_found_wherever_it_stands() {
+        use crate::{controller::v1 as controller, host::v1 as host};
+        let named = |path: &str, encoded: Vec<u8>| -> Vec<(Object, String)> {
+            let found = rule(path).unwrap().named(&encoded).unwrap();
+            found.into_iter().map(|n| (n.object, n.name)).collect()
+        };
+        let target = controller::Target { hosts: vec!["a".into(), "b".into()], ..Default::default() };
+        let run = controller::RunRequest { target: Some(target), ..Default::default() };
+        let hosts = [(Object::Host, "a".into()), (Object::Host, "b".into())];
+        assert_eq!(named("/hms.controller.v1.JobService/Run", run.encode_to_vec()), hosts);
+        let all = controller::Target { all: true, ..Default::default() };
+        let run = controller::RunRequest { target: Some(all), ..Default::default() };
+        let whole = (Object::Whole, String::new());
+        assert_eq!(named("/hms.controller.v1.JobService/Run", run.encode_to_vec()), [whole.clone()]);
+        let version = controller::GetVersionRequest { id: 7 }.encode_to_vec();
+        let seven = [(Object::Version, "7".into())];
+        assert_eq!(named("/hms.controller.v1.NginxHistoryService/Get", version), seven);
+
+        let query = |units: &[&str], sources: &[(LogKind, &str)]| LogQuery {
+            units: units.iter().map(ToString::to_string).collect(),
+            sources: sources
+                .iter()
+                .map(|(kind, app)| host::LogSource {
+                    kind: *kind as i32,
+                    app: (*app).into(),
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        };
+        let follow = |query: LogQuery| named("/hms.host.v1.LogService/Follow", query.encode_to_vec());
+        let unit = (Object::Unit, "x.service".to_owned());
+        let app = (Object::App, "x".to_owned());
+        assert_eq!(follow(query(&["x.service"], &[])), [unit.clone()]);
+        assert_eq!(follow(query(&[], &[(LogKind::App, "x")])), [app.clone()]);
+        assert_eq!(follow(query(&["x.service"], &[(LogKind::Journal, ""), (LogKind::App, "x")])).len(), 2);
+        for more in [
+            query(&[], &[]),
+            query(&[], &[(LogKind::App, "x"), (LogKind::Journal, "")]),
+            query(&["x.service"], &[(LogKind::NginxAccess, "")]),
+            query(&[], &[(LogKind::App, "x"), (LogKind::NginxError, "x")]),
+            query(&["x.service"], &[(LogKind::App, "")]),
+        ] {
+            assert!(follow(more.clone()).contains(&whole), "{more:?}");
+            let asked = LogHistogramRequest { query: Some(more), buckets: 1 };
+            let asked = named("/hms.host.v1.LogService/Histogram", asked.encode_to_vec());
+            assert!(asked.contains(&whole));
+        }
     }
 
     #[test]
@@ -189,7 +355,7 @@ mod tests {
     #[test]
     fn secrets_show_neither_in_debug_nor_in_the_audit() {
         let login =
-            LoginRequest { username: "ada".into(), password: "canary-7f3".into(), csr: String::new() };
+            LoginRequest { username: "ada".into(), password: "canary-7f3".into(), ..Default::default() };
         assert!(!format!("{login:?}").contains("canary"));
         let told = rule("/hms.controller.v1.EnrollmentService/Login").unwrap();
         let told = told.describe_request(&login.encode_to_vec()).unwrap().to_string();

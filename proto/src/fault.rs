@@ -38,7 +38,7 @@ const fn row(
 }
 
 /// All kinds. Exit codes: 1 failed, 2 usage, 3 partial (only of many hosts), 4 denied, 5 unreachable.
-pub const TABLE: [Row; 11] = [
+pub const TABLE: [Row; 12] = [
     row(
         FaultKind::Invalid,
         Code::InvalidArgument,
@@ -54,6 +54,14 @@ pub const TABLE: [Row; 11] = [
         "denied",
         "Not logged in",
         "Log in and try again.",
+    ),
+    row(
+        FaultKind::ProofNeeded,
+        Code::Unauthenticated,
+        (401, 4),
+        "denied",
+        "One more proof is needed",
+        "Confirm who you are, and do it again.",
     ),
     row(
         FaultKind::Denied,
@@ -267,12 +275,15 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_row_and_codes_are_not_shared() {
-        for n in 1..=11 {
+        for n in 1..=12 {
             let kind = FaultKind::try_from(n).unwrap();
             assert_eq!(kind.row().kind, kind);
         }
-        for (i, a) in TABLE.iter().enumerate() {
-            assert!(TABLE[i + 1..].iter().all(|b| b.code != a.code && b.http != a.http));
+        // RFC 9470 asks for one more proof with the status of a missing one.
+        let shared = |row: &&Row| row.kind == FaultKind::ProofNeeded;
+        let rows: Vec<_> = TABLE.iter().filter(|row| !shared(row)).collect();
+        for (i, a) in rows.iter().enumerate() {
+            assert!(rows[i + 1..].iter().all(|b| b.code != a.code && b.http != a.http));
         }
     }
 

@@ -17,6 +17,7 @@
 pub mod broken;
 pub mod browser;
 pub mod command;
+pub mod counts;
 pub mod git_server;
 pub mod kills;
 pub mod paths;

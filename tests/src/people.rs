@@ -82,7 +82,8 @@ pub async fn request_login(
         .and_then(|csr| csr.pem())
         .map_err(|e| internal(e.into()))?;
     let channel = enrolment(world).map_err(internal)?;
-    let request = LoginRequest { username: username.into(), password: password.into(), csr };
+    let request =
+        LoginRequest { username: username.into(), password: password.into(), csr, ..Default::default() };
     Ok(EnrollmentServiceClient::new(channel).login(request).await?.into_inner())
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use hms_proto::{
     Role,
     access::role_word,
@@ -10,6 +11,7 @@ use hms_proto::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::Scope;
 use crate::db;
 
 /// The face that a call came through.
@@ -62,6 +64,10 @@ pub(crate) struct Caller {
     pub(crate) name: String,
     /// What the user may do, as the database has it now.
     pub(crate) role: Role,
+    /// What the user may act on, as the database has it now.
+    pub(crate) scope: Scope,
+    /// Until when it counts as proved anew who is calling. None: not now.
+    pub(crate) confirmed: Option<DateTime<Utc>>,
     /// The face.
     pub(crate) source: Source,
     /// Where the connection came from.
@@ -79,6 +85,8 @@ impl Caller {
             id: Uuid::nil(),
             name: "hms".into(),
             role: Role::Admin,
+            scope: Scope::everything(),
+            confirmed: None,
             source: Source::System,
             address: None,
             session: None,
@@ -103,6 +111,8 @@ impl Caller {
         Ok(Self {
             id,
             role: user.role(),
+            scope: Scope::within([user.limit()]),
+            confirmed: None,
             name: user.username,
             source,
             address: None,

@@ -43,7 +43,7 @@ impl Auth {
         // A name that is none is looked up like the others, and takes as long.
         let name = UserName::try_from(attempt.username);
         let user = db::users::get_by_name(&self.db, name.as_ref().map_or("", |n| n.as_str())).await?;
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
         let fits = self.passwords.fits(attempt.password, hash).await?;
         let record = Record::open(&self.db, &intent(&attempt, user.as_ref())).await?;
         let user = user.filter(|user| fits && user.disabled_at.is_none());
@@ -61,7 +61,7 @@ impl Auth {
     pub(crate) async fn confirm(&self, caller: &Caller, password: &Password) -> Result<(), Fault> {
         let counted = self.count(&caller.name, caller.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))?;
         let user = db::users::get_by_id(&self.db, caller.id).await?.filter(|user| user.disabled_at.is_none());
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
         if !self.passwords.fits(password, hash).await? {
             return Err(Fault::new(FaultKind::Denied, "the password is wrong")
                 .hint("It is your own, with which you log in."));

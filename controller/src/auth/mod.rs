@@ -9,6 +9,7 @@ mod operator;
 pub(crate) mod password;
 mod record;
 mod rest;
+mod scope;
 mod sessions;
 mod throttle;
 mod tokens;
@@ -16,7 +17,7 @@ pub(crate) mod web;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hms_proto::fault::{Fault, FaultKind};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -28,6 +29,7 @@ pub(crate) use operator::operator;
 pub(crate) use password::{Password, Passwords};
 pub(crate) use record::Record;
 pub(crate) use rest::Tokens;
+pub(crate) use scope::{Limit, Scope};
 
 use crate::{db, pki::Authority, seal::Sealer};
 use clock::Clock;
@@ -38,6 +40,8 @@ use tokens::Signer;
 const ABSOLUTE: TimeDelta = TimeDelta::hours(12);
 /// A browser that asks for nothing for so long is logged out.
 pub(crate) const IDLE: TimeDelta = TimeDelta::minutes(15);
+/// For so long it counts as proved who somebody is, where a login is not enough.
+const CONFIRMED: TimeDelta = TimeDelta::minutes(5);
 /// How exact the time of last use is: not every call is a write.
 const TOUCH: TimeDelta = TimeDelta::seconds(30);
 
@@ -72,11 +76,19 @@ impl Auth {
     }
 
     /// What there is to say about somebody whose session was found.
-    fn caller(live: &db::sessions::Live, source: Source, address: Option<std::net::IpAddr>) -> Caller {
+    fn caller(
+        live: &db::sessions::Live,
+        source: Source,
+        address: Option<std::net::IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Caller {
+        let confirmed = live.confirmed_at + CONFIRMED;
         Caller {
             id: live.user_id,
             name: live.username.clone(),
             role: live.role(),
+            scope: Scope::within([live.limit()]),
+            confirmed: Some(confirmed).filter(|until| now < *until),
             source,
             address,
             session: Some(live.id),

@@ -11,7 +11,7 @@ use hms_proto::{
 };
 use sqlx::PgPool;
 
-use super::{Attempt, Auth, Caller, Password, Source, TOUCH, not_logged_in};
+use super::{Attempt, Auth, Caller, Limit, Password, Source, TOUCH, not_logged_in};
 use crate::{
     db::{
         self,
@@ -41,7 +41,9 @@ impl Auth {
         let attempt = Attempt { username, password, address, source: Source::Cli };
         self.enter(attempt, async |user| {
             let now = self.clock.now();
-            let issued = pki.issue_operator(csr, user.id, user.role(), now)?;
+            // Agents know of no scopes: who has a part of the installation only gets to hosts through the controller.
+            let directly = if user.limit() == Limit::Everything { user.role() } else { Role::Unspecified };
+            let issued = pki.issue_operator(csr, user.id, directly, now)?;
             let session = NewSession {
                 user: user.id,
                 proof: Proof::Cli(issued.serial.clone()),
@@ -75,8 +77,10 @@ pub(super) async fn operator_at(db: &PgPool, peer: &Peer, now: DateTime<Utc>) ->
     if now - live.last_seen_at > TOUCH {
         db::sessions::touch(db, live.id, now).await?;
     }
-    let mut caller = Auth::caller(&live, Source::Cli, Some(peer.address.ip().to_canonical()));
+    let mut caller = Auth::caller(&live, Source::Cli, Some(peer.address.ip().to_canonical()), now);
     // A role that was raised needs a new login; one that was lowered holds at once.
-    caller.role = caller.role.min(peer.identity.role.unwrap_or_default());
+    if let Some(role) = peer.identity.role.filter(|role| *role != Role::Unspecified) {
+        caller.role = caller.role.min(role);
+    }
     Ok(caller)
 }

@@ -103,7 +103,7 @@ impl Auth {
         if now - live.last_seen_at > TOUCH {
             db::sessions::touch(&self.db, live.id, now).await?;
         }
-        Ok(Self::caller(&live, Source::Rest, address))
+        Ok(Self::caller(&live, Source::Rest, address, now))
     }
 
     fn tokens(

@@ -3,7 +3,7 @@
 use hms_proto::{controller::v1::Session, fault::Fault};
 use uuid::Uuid;
 
-use super::{Auth, Caller, IDLE};
+use super::{Auth, Caller, IDLE, Scope};
 use crate::db;
 
 impl Auth {
@@ -31,10 +31,13 @@ impl Auth {
         Ok(sessions.iter().find(|s| s.current).map_or(0, |s| s.expires_usec))
     }
 
-    /// Whether the session that the caller came with still lives. Does not count as its use: for streams that are open.
+    /// Whether the session that the caller came with still lives, with all that it could do. Does not count as its use: for
+    /// streams that are open.
     pub(crate) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
         let Some(session) = caller.session else { return Ok(false) };
-        Ok(db::sessions::lives(&self.db, session, self.clock.now(), IDLE).await?)
+        let live = db::sessions::lives(&self.db, session, self.clock.now(), IDLE).await?;
+        Ok(live
+            .is_some_and(|live| live.role() >= caller.role && Scope::within([live.limit()]) == caller.scope))
     }
 }
 

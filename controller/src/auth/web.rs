@@ -89,7 +89,7 @@ impl Auth {
         if now - live.last_seen_at > TOUCH {
             db::sessions::touch(&self.db, live.id, now).await?;
         }
-        Ok(Some(Self::caller(&live, Source::Web, address)))
+        Ok(Some(Self::caller(&live, Source::Web, address, now)))
     }
 
     /// Whether the session still lives. Does not count as use: an open page is not a person.

@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod join_tokens;
 pub(crate) mod nginx;
 pub(crate) mod output;
+pub(crate) mod reach;
 pub(crate) mod refresh;
 pub(crate) mod runs;
 pub(crate) mod schedules;

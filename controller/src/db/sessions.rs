@@ -6,6 +6,7 @@ use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::Result;
+use crate::auth::Limit;
 
 /// How a session is proved.
 #[derive(Debug, Clone)]
@@ -47,12 +48,21 @@ pub(crate) struct Live {
     pub(crate) username: String,
     role: String,
     pub(crate) last_seen_at: DateTime<Utc>,
+    pub(crate) confirmed_at: DateTime<Utc>,
+    scope_all: bool,
+    scope_hosts: Vec<String>,
+    scope_apps: Vec<String>,
 }
 
 impl Live {
     /// What the user may do.
     pub(crate) fn role(&self) -> Role {
         access::role_from_word(&self.role).unwrap_or_default()
+    }
+
+    /// What the user may act on.
+    pub(crate) fn limit(&self) -> Limit {
+        Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps)
     }
 }
 
@@ -96,8 +106,8 @@ pub(crate) async fn begin(db: impl PgExecutor<'_>, new: &NewSession<'_>) -> Resu
     let user_agent: String = new.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
     let sql =
         "INSERT INTO sessions (id, user_id, kind, token_hash, certificate_serial, created_at, last_seen_at,
-            expires_at, address, user_agent)
-        VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)";
+            confirmed_at, expires_at, address, user_agent)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9)";
     sqlx::query(sql)
         .bind(id)
         .bind(new.user)
@@ -116,7 +126,8 @@ pub(crate) async fn begin(db: impl PgExecutor<'_>, new: &NewSession<'_>) -> Resu
 macro_rules! live_where {
     ($condition:literal) => {
         concat!(
-            "SELECT s.id, s.user_id, u.username, u.role, s.last_seen_at
+            "SELECT s.id, s.user_id, u.username, u.role, s.last_seen_at, s.confirmed_at, u.scope_all, u.scope_hosts,
+                u.scope_apps
             FROM sessions s JOIN users u ON u.id = s.user_id
             WHERE s.revoked_at IS NULL AND u.disabled_at IS NULL AND s.expires_at > $2 AND ",
             $condition
@@ -147,12 +158,25 @@ pub(crate) async fn rest(db: impl PgExecutor<'_>, id: Uuid, now: DateTime<Utc>) 
     Ok(sqlx::query_as(sql).bind(id).bind(now).fetch_optional(db).await?)
 }
 
-/// Whether a session of any kind still lives, without counting as its use: for streams that are open.
-pub(crate) async fn lives(pool: &PgPool, id: Uuid, now: DateTime<Utc>, idle: TimeDelta) -> Result<bool> {
+/// A session of any kind that still lives, without counting as its use: for streams that are open.
+pub(crate) async fn lives(
+    pool: &PgPool,
+    id: Uuid,
+    now: DateTime<Utc>,
+    idle: TimeDelta,
+) -> Result<Option<Live>> {
     let sql = live_where!("s.id = $1 AND (s.kind <> 'web' OR s.last_seen_at > $3)");
-    let live: Option<Live> =
-        sqlx::query_as(sql).bind(id).bind(now).bind(now - idle).fetch_optional(pool).await?;
-    Ok(live.is_some())
+    Ok(sqlx::query_as(sql).bind(id).bind(now).bind(now - idle).fetch_optional(pool).await?)
+}
+
+/// Notes that its owner proved again who they are.
+pub(crate) async fn confirm(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE sessions SET confirmed_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// Notes that a session was used.

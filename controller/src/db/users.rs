@@ -6,6 +6,7 @@ use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::{Error, Result};
+use crate::auth::Limit;
 
 /// A person.
 #[derive(Clone, FromRow)]
@@ -13,14 +14,23 @@ pub(crate) struct User {
     pub(crate) id: Uuid,
     pub(crate) username: String,
     role: String,
-    pub(crate) password_hash: String,
+    /// None: whoever has the invitation chooses one.
+    pub(crate) password_hash: Option<String>,
     pub(crate) disabled_at: Option<DateTime<Utc>>,
+    scope_all: bool,
+    scope_hosts: Vec<String>,
+    scope_apps: Vec<String>,
 }
 
 impl User {
     /// What the user may do.
     pub(crate) fn role(&self) -> Role {
         access::role_from_word(&self.role).unwrap_or_default()
+    }
+
+    /// What the user may act on.
+    pub(crate) fn limit(&self) -> Limit {
+        Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps)
     }
 }
 

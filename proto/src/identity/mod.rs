@@ -33,7 +33,8 @@ pub struct Identity {
     pub kind: Kind,
     /// Which one: of the host, the controller or the user.
     pub id: Uuid,
-    /// The role of an operator. Others have none.
+    /// The role of an operator. Others have none. Unspecified, as the word `none`: may do nothing by this certificate alone. That
+    /// is what people get whose scope is not the whole installation; what they may do, the controller knows.
     pub role: Option<Role>,
 }
 
@@ -74,6 +75,7 @@ impl TryFrom<&str> for Identity {
         let (install, kind, id, role) = match parts.as_slice() {
             [install, "agent", id] => (install, Kind::Agent, id, None),
             [install, "controller", id] => (install, Kind::Controller, id, None),
+            [install, "operator", id, "none"] => (install, Kind::Operator, id, Some(Role::Unspecified)),
             [install, "operator", id, role] => {
                 (install, Kind::Operator, id, Some(role_from_word(role).ok_or_else(refuse)?))
             }
@@ -124,6 +126,7 @@ mod tests {
             format!("spiffe://{A}/agent/{B}"),
             format!("spiffe://{A}/controller/{B}"),
             format!("spiffe://{A}/operator/{B}/admin"),
+            format!("spiffe://{A}/operator/{B}/none"),
         ] {
             assert_eq!(Identity::try_from(text.as_str()).unwrap().to_string(), text);
         }

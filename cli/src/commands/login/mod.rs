@@ -79,7 +79,7 @@ impl Login {
         let username = self.username(before.as_ref())?;
         let password = self.password(&username)?;
         let (key, csr) = key_and_request()?;
-        let request = LoginRequest { username: username.to_string(), password, csr };
+        let request = LoginRequest { username: username.to_string(), password, csr, code: String::new() };
         let progress = session.out.progress(format!("logging in at {address}"));
         let answer = call(&address, pin, request, session.global.timeout).await?;
         drop(progress);

@@ -68,7 +68,7 @@ impl EnrollmentService for Joining {
         let address = address_of(&request)?;
         let agent =
             request.metadata().get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let LoginRequest { username, password, csr } = request.into_inner();
+        let LoginRequest { username, password, csr, code: _ } = request.into_inner();
         let password = Password::new(password);
         let login =
             self.0.auth.cli_login(&self.0.pki, &username, &password, &csr, address.ip(), &agent).await?;

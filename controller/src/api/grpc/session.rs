@@ -30,6 +30,8 @@ impl SessionService for Sessions {
             username: caller.name.clone(),
             role: role_word(caller.role).into(),
             expires_usec: self.0.auth.ends(caller).await?,
+            scope: Some(caller.scope.to_proto()),
+            confirmed_usec: caller.confirmed.map_or(0, |until| until.timestamp_micros()),
         }))
     }
 

@@ -8,8 +8,8 @@ use axum::{
 };
 use hms_proto::{
     controller::v1::{
-        GetAppRequest, ImportSecretsRequest, ListSecretsRequest, RevealSecretRequest, RotateSecretRequest,
-        SecretsChange, SetSecretsRequest,
+        ConfirmRequest, GetAppRequest, ImportSecretsRequest, ListSecretsRequest, RevealSecretRequest,
+        RotateSecretRequest, SecretsChange, SetSecretsRequest,
     },
     fault::Fault,
     host::v1::Secret,
@@ -121,7 +121,12 @@ async fn perform(state: &State, caller: &Caller, key: &str, asked: &Asked) -> Re
             });
         }
         "reveal" => {
-            let request = RevealSecretRequest { key, name, version: 0, password: asked.password.clone() };
+            let proof = ConfirmRequest { password: asked.password.clone(), ..ConfirmRequest::default() };
+            let confirmed = state.gate.account(caller).confirm(proof).await;
+            confirmed.map_err(|status| Fault::from_status(&status))?;
+            let caller = Caller { confirmed: Some(chrono::Utc::now()), ..caller.clone() };
+            let mut secrets = state.gate.secrets(&caller);
+            let request = RevealSecretRequest { key, name, version: 0 };
             let secret = secrets.reveal(request).await.map_err(|status| Fault::from_status(&status))?;
             return Ok(Done::Revealed(secret.into_inner()));
         }

@@ -43,7 +43,7 @@ impl IntoResponse for Problem {
         let kind = match self.fault.kind() {
             FaultKind::Unauthenticated => return Redirect::to("/login").into_response(),
             FaultKind::Invalid => ProblemKind::BadRequest,
-            FaultKind::Denied => ProblemKind::Denied,
+            FaultKind::Denied | FaultKind::ProofNeeded => ProblemKind::Denied,
             FaultKind::NotFound => ProblemKind::NotFound,
             FaultKind::Conflict | FaultKind::Failed => ProblemKind::Unfit,
             FaultKind::Unreachable | FaultKind::Unknown => ProblemKind::Unreachable,

@@ -122,28 +122,26 @@ pub(super) async fn rotate(
     Ok(Json(change.map_err(Problem::of(&caller))?.into_inner()))
 }
 
-/// Who asks, once more.
+/// Which value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Proof {
-    /// The caller's own.
-    password: String,
+pub(super) struct Which {
     /// 0: the latest.
     #[serde(default)]
     version: u32,
 }
 
-/// One value in plain text.
-#[utoipa::path(post, path = "/api/apps/{app}/secrets/{name}/reveal", tag = "secrets", params(("app" = String, Path, description = "Key of the app"), ("name" = String, Path, description = "Name of the secret")), security(("bearer" = [])), request_body = Proof,
+/// One value in plain text. Needs a confirmation: `POST /api/account/confirm`.
+#[utoipa::path(post, path = "/api/apps/{app}/secrets/{name}/reveal", tag = "secrets", params(("app" = String, Path, description = "Key of the app"), ("name" = String, Path, description = "Name of the secret")), security(("bearer" = [])), request_body = Which,
     responses((status = 200, body = Secret), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn reveal(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
     named: Named,
-    Body(Proof { password, version }): Body<Proof>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Secret>, Problem> {
     let (key, name) = named?.0;
-    let request = RevealSecretRequest { key, name, version, password };
+    let request = RevealSecretRequest { key, name, version };
     let secret = state.gate.secrets(&caller).reveal(request).await;
     Ok(Json(secret.map_err(Problem::of(&caller))?.into_inner()))
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter};
 use hms_proto::{
-    controller::v1::{RevealSecretRequest, RotateSecretRequest, SecretsChange, SetSecretsRequest},
+    controller::v1::{
+        ConfirmRequest, RevealSecretRequest, RotateSecretRequest, SecretsChange, SetSecretsRequest,
+    },
     host::v1::Secret,
     names::AppKey,
 };
@@ -136,11 +138,13 @@ fn question(key: &AppKey, name: &str) -> String {
 impl RevealSecret {
     pub(super) async fn run(self, session: &Session) -> Result<()> {
         let link = session.controller()?;
+        let password = secret::password(session, self.password.file.as_deref())?;
+        let proof = ConfirmRequest { password, ..ConfirmRequest::default() };
+        link.answer(Pace::Act, link.account(None, Pace::Act).confirm(proof)).await?;
         let request = RevealSecretRequest {
             key: self.secret.app.key.to_string(),
             name: self.secret.name,
             version: self.version,
-            password: secret::password(session, self.password.file.as_deref())?,
         };
         let secret = link.answer(Pace::Act, link.secrets(None, Pace::Act).reveal(request)).await?;
         if session.out.data(&secret)? {

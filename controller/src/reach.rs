@@ -1,0 +1,153 @@
+//! Whether what a call names is within the scope of its caller.
+//!
+//! Names of things that are not there get the same answer as names of things beyond the scope.
+
+use hms_proto::{
+    access::{Named, Object},
+    fault::{Fault, FaultKind},
+    names::{HostName, UnitName},
+};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{auth::Scope, db, fleet::Fleet};
+
+/// Where a piece of work takes place.
+struct Place {
+    host: String,
+    app: String,
+}
+
+/// What a call is about, as far as it is known.
+pub(crate) struct Reach<'a> {
+    pub(crate) db: &'a PgPool,
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) scope: &'a Scope,
+}
+
+impl Reach<'_> {
+    /// Refuses a call of the controller's own methods that names something beyond the scope, or nothing at all.
+    pub(crate) async fn controller(&self, named: &[Named]) -> Result<(), Fault> {
+        if self.scope.is_everything() {
+            return Ok(());
+        }
+        if named.is_empty() {
+            return Err(whole());
+        }
+        for one in named {
+            if !self.has(one, named).await? {
+                return Err(beyond(one));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a call to a host that is beyond the scope, unless all that it names are apps on it that are not.
+    pub(crate) async fn host(&self, host: &HostName, named: &[Named]) -> Result<(), Fault> {
+        if self.scope.has_host(host.as_str()) {
+            return Ok(());
+        }
+        let host_is_beyond = || {
+            denied(format!("the host {host} is not among what you may act on"))
+                .hint("Ask an administrator to add it to your scope.")
+        };
+        if named.is_empty() {
+            return Err(host_is_beyond());
+        }
+        for one in named {
+            let app = match one.object {
+                Object::App => Some(one.name.clone()),
+                Object::Unit => self.app_of_unit(&one.name, host),
+                Object::Work => self.work(&one.name).await?.into_iter().map(|place| place.app).next(),
+                _ => None,
+            };
+            let here = |key: &String| self.host_of(key).as_deref() == Some(host.as_str());
+            match app.filter(here) {
+                Some(key) if self.scope.has_app(&key, host.as_str()) => {}
+                _ if one.object == Object::Whole => return Err(host_is_beyond()),
+                _ => return Err(beyond(one)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn has(&self, one: &Named, all: &[Named]) -> Result<bool, Fault> {
+        let name = one.name.as_str();
+        Ok(match one.object {
+            Object::Host => {
+                // An app may name the host that it is on.
+                let apps = all.iter().filter(|other| other.object == Object::App);
+                let of_app = apps
+                    .map(|app| &app.name)
+                    .any(|key| self.host_of(key).as_deref() == Some(name) && self.scope.has_app(key, name));
+                self.scope.has_host(name) || of_app
+            }
+            Object::App => {
+                let planned = || all.iter().find(|other| other.object == Object::Host);
+                let host = self.host_of(name).or_else(|| planned().map(|host| host.name.clone()));
+                self.scope.has_app(name, &host.unwrap_or_default())
+            }
+            Object::Work => {
+                let places = self.work(name).await?;
+                !places.is_empty() && places.iter().all(|place| self.scope.has_app(&place.app, &place.host))
+            }
+            Object::Schedule => {
+                let hosts = match Uuid::try_parse(name) {
+                    Ok(id) => db::reach::hosts_of_schedule(self.db, id).await?,
+                    Err(_) => Vec::new(),
+                };
+                !hosts.is_empty() && hosts.iter().all(|host| self.scope.has_host(host))
+            }
+            Object::Version => {
+                let host = match name.parse() {
+                    Ok(id) => db::reach::host_of_version(self.db, id).await?,
+                    Err(_) => None,
+                };
+                host.is_some_and(|host| self.scope.has_host(&host))
+            }
+            Object::Unit | Object::Whole | Object::Unspecified => false,
+        })
+    }
+
+    async fn work(&self, id: &str) -> Result<Vec<Place>, Fault> {
+        let Ok(id) = Uuid::try_parse(id) else { return Ok(Vec::new()) };
+        let places = db::reach::places_of_work(self.db, id).await?;
+        Ok(places.into_iter().map(|(host, app)| Place { host, app }).collect())
+    }
+
+    fn host_of(&self, key: &str) -> Option<String> {
+        let apps = self.fleet.apps();
+        apps.iter().find(|app| app.key.as_str() == key).map(|app| app.host().to_owned())
+    }
+
+    fn app_of_unit(&self, unit: &str, host: &HostName) -> Option<String> {
+        let unit = UnitName::try_from(unit).ok()?;
+        let apps = self.fleet.apps();
+        let app = apps.iter().find(|app| app.host() == host.as_str() && app.unit() == unit)?;
+        Some(app.key.to_string())
+    }
+}
+
+fn denied(message: String) -> Fault {
+    Fault::new(FaultKind::Denied, message)
+}
+
+fn whole() -> Fault {
+    denied("this is about the whole installation, and you may act on a part of it only".into())
+        .hint("Name the hosts or apps that are yours, or ask somebody with the whole installation.")
+}
+
+fn beyond(named: &Named) -> Fault {
+    let what = match named.object {
+        Object::Host => "the host",
+        Object::App => "the app",
+        Object::Unit => "the unit",
+        Object::Work => "the run or job",
+        Object::Schedule => "the schedule",
+        Object::Version => "the version",
+        Object::Whole | Object::Unspecified => return whole(),
+    };
+    let name: String = named.name.chars().take(64).flat_map(char::escape_debug).collect();
+    denied(format!("{what} `{name}` is not among what you may act on"))
+        .hint("Ask an administrator to add it to your scope.")
+}
