@@ -7,8 +7,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::{
     commands::{
-        apps, audit, completion, context, deployments, facts, host, jobs, login, logout, logs, nginx,
-        schedules, scripts, sessions, status, units, warnings,
+        apps, audit, auth, completion, context, deployments, facts, host, jobs, login, logout, logs, nginx,
+        schedules, scripts, sessions, status, tokens, units, users, warnings,
     },
     complete,
 };
@@ -117,8 +117,13 @@ pub(crate) enum Command {
     Warnings(warnings::Warnings),
     Nginx(nginx::Nginx),
     Audit(audit::Audit),
+    Auth(auth::Auth),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),
+    #[command(alias = "token")]
+    Tokens(tokens::Tokens),
+    #[command(alias = "user")]
+    Users(users::Users),
     Completion(completion::Completion),
     Version(completion::Version),
 }

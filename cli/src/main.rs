@@ -82,7 +82,10 @@ async fn run(session: &Session, command: cli::Command) -> Result<()> {
         C::Warnings(warnings) => warnings.run(session).await,
         C::Nginx(nginx) => nginx.run(session).await,
         C::Audit(audit) => audit.run(session).await,
+        C::Auth(auth) => auth.run(session).await,
         C::Sessions(sessions) => sessions.run(session).await,
+        C::Tokens(tokens) => tokens.run(session).await,
+        C::Users(users) => users.run(session).await,
         C::Completion(completion) => completion.run(session),
         C::Version(version) => version.run(session),
     }

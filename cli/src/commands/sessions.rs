@@ -1,7 +1,9 @@
 //! `hmsctl sessions` and `hmsctl whoami`: who is logged in, and from where.
 
 use clap::{Args, Subcommand};
-use hms_proto::controller::v1::{ListSessionsRequest, RevokeSessionRequest, Session as Login, WhoAmIRequest};
+use hms_proto::controller::v1::{
+    ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest, Session as Login, WhoAmIRequest,
+};
 
 use crate::{
     connect::Pace,
@@ -48,10 +50,7 @@ impl Sessions {
         match self.verb.unwrap_or(SessionsVerb::List) {
             SessionsVerb::List => {
                 let list = link.answer(Pace::Look, client.list(ListSessionsRequest {})).await?;
-                if session.out.data(&list)? {
-                    return Ok(());
-                }
-                session.out.table(&table(&list.sessions, now_usec()), "No logins.")
+                show(session, &list)
             }
             SessionsVerb::Revoke(revoke) => {
                 let request = RevokeSessionRequest { id: revoke.id.clone() };
@@ -63,6 +62,14 @@ impl Sessions {
             }
         }
     }
+}
+
+/// Logins as data or as a table.
+pub(super) fn show(session: &Session, list: &ListSessionsResponse) -> Result<()> {
+    if session.out.data(list)? {
+        return Ok(());
+    }
+    session.out.table(&table(&list.sessions, now_usec()), "No logins.")
 }
 
 fn table(sessions: &[Login], now: i64) -> Table {
@@ -95,6 +102,8 @@ impl WhoAmI {
             return Ok(());
         }
         let (ends, at) = (relative(who.expires_usec, now_usec()), full(who.expires_usec));
-        session.out.line(&format!("{} ({}), ends {ends} ({at})", inline(&who.username), inline(&who.role)))
+        let reach = super::reach::words(who.scope.as_ref());
+        let (name, role) = (inline(&who.username), inline(&who.role));
+        session.out.line(&format!("{name} ({role}, {}), ends {ends} ({at})", inline(&reach)))
     }
 }

@@ -4,4 +4,5 @@ pub(crate) mod ask;
 pub(crate) mod diff;
 pub(crate) mod editor;
 pub(crate) mod file;
+pub(crate) mod proof;
 pub(crate) mod secret;

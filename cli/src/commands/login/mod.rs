@@ -31,6 +31,7 @@ use self::parse::{context_name, fingerprint, place};
 use crate::{
     connect::{Connection, Pace},
     context::{Entry, Store},
+    dialog::file::read_text,
     failure::{Failure, Result},
     output::{
         confirm,
@@ -65,6 +66,9 @@ pub(crate) struct Login {
     /// Read the password from a file; `-` is stdin
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Read the code of the second factor, or a recovery code, from a file
+    #[arg(long, value_name = "FILE")]
+    code_file: Option<PathBuf>,
 }
 
 type Pin = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -81,8 +85,15 @@ impl Login {
         let (key, csr) = key_and_request()?;
         let request = LoginRequest { username: username.to_string(), password, csr, code: String::new() };
         let progress = session.out.progress(format!("logging in at {address}"));
-        let answer = call(&address, pin, request, session.global.timeout).await?;
+        let answer = call(&address, pin.clone(), request.clone(), session.global.timeout).await;
         drop(progress);
+        let answer = match answer {
+            Err(Failure::Fault(fault)) if fault.kind() == FaultKind::ProofNeeded => {
+                let request = LoginRequest { code: self.code(session)?, ..request };
+                call(&address, pin, request, session.global.timeout).await?
+            }
+            answer => answer?,
+        };
         let identity = format!("{}{key}", with_newline(&answer.certificate));
         check(&identity, &answer)?;
         let grpc_port = u16::try_from(answer.grpc_port).ok().filter(|p| *p != 0).unwrap_or(9443);
@@ -153,6 +164,18 @@ impl Login {
         let mut name = String::new();
         io::stdin().read_line(&mut name)?;
         Ok(UserName::try_from(name.trim())?)
+    }
+
+    /// Of the second factor.
+    fn code(&self, session: &Session) -> Result<String> {
+        let what = "there is no terminal to ask for the code of the second factor on";
+        match &self.code_file {
+            Some(file) => Ok(read_text(session, file)?.trim().to_owned()),
+            None if io::stdin().is_terminal() => {
+                Ok(rpassword::prompt_password("Code of the second factor: ")?.trim().to_owned())
+            }
+            None => Err(Fault::invalid(what).hint("add --code-file FILE").into()),
+        }
     }
 
     fn password(&self, username: &UserName) -> Result<String> {

@@ -5,19 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter};
 use hms_proto::{
-    controller::v1::{
-        ConfirmRequest, RevealSecretRequest, RotateSecretRequest, SecretsChange, SetSecretsRequest,
-    },
+    controller::v1::{RevealSecretRequest, RotateSecretRequest, SecretsChange, SetSecretsRequest},
     host::v1::Secret,
     names::AppKey,
 };
 
-use super::{GIT_KEY, OneSecret, PasswordFrom, fits, name, next};
+use super::{GIT_KEY, OneSecret, fits, name, next};
 use crate::{
     commands::apps::OneApp,
     complete,
     connect::{Connection, Pace},
-    dialog::secret,
+    dialog::{proof::Proof, secret},
     failure::Result,
     output::{
         confirm,
@@ -68,7 +66,7 @@ pub(super) struct RevealSecret {
     #[arg(long, value_name = "N", default_value_t, hide_default_value = true)]
     version: u32,
     #[command(flatten)]
-    password: PasswordFrom,
+    proof: Proof,
 }
 
 /// Asks the controller for a new version.
@@ -138,15 +136,15 @@ fn question(key: &AppKey, name: &str) -> String {
 impl RevealSecret {
     pub(super) async fn run(self, session: &Session) -> Result<()> {
         let link = session.controller()?;
-        let password = secret::password(session, self.password.file.as_deref())?;
-        let proof = ConfirmRequest { password, ..ConfirmRequest::default() };
-        link.answer(Pace::Act, link.account(None, Pace::Act).confirm(proof)).await?;
         let request = RevealSecretRequest {
             key: self.secret.app.key.to_string(),
             name: self.secret.name,
             version: self.version,
         };
-        let secret = link.answer(Pace::Act, link.secrets(None, Pace::Act).reveal(request)).await?;
+        let secret = self.proof.with(session, &link, async || {
+            link.answer(Pace::Act, link.secrets(None, Pace::Act).reveal(request.clone())).await
+        });
+        let secret = secret.await?;
         if session.out.data(&secret)? {
             return Ok(());
         }

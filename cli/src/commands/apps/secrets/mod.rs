@@ -5,10 +5,8 @@ mod import;
 mod key;
 mod list;
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
-use clap_complete::engine::{ArgValueCompleter, PathCompleter};
+use clap_complete::engine::ArgValueCompleter;
 use hms_proto::{app::check_value, fault::Fault, names::AppKey, names::EnvName};
 
 pub(super) use change::{set, told};
@@ -79,13 +77,6 @@ struct OneSecret {
     /// Name of the secret
     #[arg(value_name = "NAME", value_parser = name, add = ArgValueCompleter::new(complete::secrets))]
     name: String,
-}
-
-#[derive(Debug, Args)]
-struct PasswordFrom {
-    /// Read your password from a file; `-` is stdin
-    #[arg(long = "password-file", value_name = "FILE", add = ArgValueCompleter::new(PathCompleter::file()))]
-    file: Option<PathBuf>,
 }
 
 /// A variable, or one of those with which the code is fetched.
