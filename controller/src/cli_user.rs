@@ -16,7 +16,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    auth::{Password, Passwords, Record, Source},
+    auth::{self, Limit, Password, Passwords, Record, Source},
     config::UserCommand,
     db::{self, audit::Intent},
 };
@@ -31,6 +31,15 @@ pub(crate) async fn user(database: &str, command: UserCommand) -> anyhow::Result
             change(&db, &name, &Change::Add(role, &password)).await?;
             password.show_generated()?;
             eprintln!("Added {name} ({}).", role_word(role));
+        }
+        UserCommand::Invite { name, role } => {
+            let code = Zeroizing::new(auth::new_secret());
+            change(&db, &name, &Change::Invite(role, &code)).await?;
+            writeln!(io::stdout().lock(), "{}", code.as_str())?;
+            eprintln!(
+                "Added {name} ({}). Open /login/invitation on the web port within a day, and paste the code there.",
+                role_word(role)
+            );
         }
         UserCommand::Password { name, generate } => {
             let password = ask_password(generate)?;
@@ -57,15 +66,17 @@ pub(crate) async fn user(database: &str, command: UserCommand) -> anyhow::Result
 
 async fn list(db: &PgPool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    for user in db::users::list(db).await? {
-        let state = if user.disabled_at.is_some() { "locked" } else { "" };
-        writeln!(out, "{:<24} {:<9} {state}", user.username, role_word(user.role()))?;
+    for user in db::users::list(db, None, chrono::Utc::now()).await? {
+        let user = user.to_proto();
+        let state = if user.state == "active" { "" } else { user.state.as_str() };
+        writeln!(out, "{:<24} {:<9} {state}", user.username, user.role)?;
     }
     Ok(())
 }
 
 enum Change<'a> {
     Add(Role, &'a Typed),
+    Invite(Role, &'a str),
     Password(&'a Typed),
     Role(Role),
     Disabled(bool),
@@ -77,6 +88,9 @@ impl Change<'_> {
         let name = name.as_str();
         match self {
             Self::Add(role, _) => ("add", serde_json::json!({ "name": name, "role": role_word(*role) })),
+            Self::Invite(role, _) => {
+                ("invite", serde_json::json!({ "name": name, "role": role_word(*role) }))
+            }
             Self::Password(_) => ("password", serde_json::json!({ "name": name })),
             Self::Role(role) => ("role", serde_json::json!({ "name": name, "role": role_word(*role) })),
             Self::Disabled(true) => ("disable", serde_json::json!({ "name": name })),
@@ -103,6 +117,19 @@ async fn change(db: &PgPool, name: &UserName, change: &Change<'_>) -> Result<(),
     record.close(db, perform(db, name.as_str(), change).await).await
 }
 
+async fn invite(db: &PgPool, name: &str, role: Role, code: &str) -> Result<(), Fault> {
+    let mut tx = db.begin().await.map_err(db::Error::from)?;
+    let user = match db::users::invite(&mut tx, name, role, &Limit::Everything).await {
+        Err(db::Error::Conflict) => {
+            return Err(Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")));
+        }
+        user => user?,
+    };
+    db::invitations::put(&mut *tx, user.id, &auth::hash_of(code), chrono::Utc::now()).await?;
+    tx.commit().await.map_err(db::Error::from)?;
+    Ok(())
+}
+
 async fn perform(db: &PgPool, name: &str, change: &Change<'_>) -> Result<(), Fault> {
     let found = match change {
         Change::Add(role, password) => {
@@ -115,9 +142,17 @@ async fn perform(db: &PgPool, name: &str, change: &Change<'_>) -> Result<(), Fau
                 added => Ok(added.map(drop)?),
             };
         }
-        Change::Password(password) => db::users::set_password(db, name, &password.hash(name).await?).await?,
+        Change::Invite(role, code) => return invite(db, name, *role, code).await,
+        Change::Password(password) => {
+            let hash = password.hash(name).await?;
+            db::users::set_password(&mut *db.acquire().await.map_err(db::Error::from)?, name, Some(&hash))
+                .await?
+        }
         Change::Role(role) => db::users::set_role(db, name, *role).await?,
-        Change::Disabled(disabled) => db::users::set_disabled(db, name, *disabled).await?,
+        Change::Disabled(disabled) => {
+            db::users::set_disabled(&mut *db.acquire().await.map_err(db::Error::from)?, name, *disabled)
+                .await?
+        }
     };
     if found { Ok(()) } else { Err(Fault::not_found("user", name)) }
 }
@@ -131,7 +166,7 @@ struct Typed {
 impl Typed {
     async fn hash(&self, name: &str) -> Result<String, Fault> {
         let password = Password::new(self.text.to_string());
-        password.check_new(name)?;
+        password.check_new(name, false)?;
         Passwords::new().await?.hash(&password).await
     }
 

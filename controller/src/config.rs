@@ -69,6 +69,13 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         generate: bool,
     },
+    /// Adds an account, and prints the code with which its owner chooses a password: good once, for a day.
+    Invite {
+        name: UserName,
+        /// viewer, operator or admin.
+        #[arg(long, value_parser = role, default_value = "viewer")]
+        role: Role,
+    },
     /// Lists the accounts.
     List,
     /// Gives an account a new password, read from standard input. Its sessions end.

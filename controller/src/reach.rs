@@ -3,14 +3,20 @@
 //! Names of things that are not there get the same answer as names of things beyond the scope.
 
 use hms_proto::{
-    access::{Named, Object},
+    access::{self, Audience, Named, Object, Reach as Bound, Rule, role_word},
+    controller::v1::{ExplainRequest, Explanation},
     fault::{Fault, FaultKind},
-    names::{HostName, UnitName},
+    names::{AppKey, HostName, UnitName},
 };
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{auth::Scope, db, fleet::Fleet};
+use crate::{
+    auth::{Caller, Scope},
+    db,
+    fleet::Fleet,
+    state::Core,
+};
 
 /// Where a piece of work takes place.
 struct Place {
@@ -126,6 +132,107 @@ impl Reach<'_> {
         let app = apps.iter().find(|app| app.host() == host.as_str() && app.unit() == unit)?;
         Some(app.key.to_string())
     }
+}
+
+/// Whether a caller could make a call, and what that was decided by: the rules of the gate, asked beforehand.
+pub(crate) async fn explain(
+    core: &Core,
+    caller: &Caller,
+    asked: &ExplainRequest,
+) -> Result<Explanation, Fault> {
+    let rule = rule_of(&asked.method)?;
+    let mut told = Explanation { method: rule.path(), ..Explanation::default() };
+    let (has, needs) = (role_word(caller.role), role_word(rule.role));
+    if rule.audience != Audience::User {
+        told.reasons.push("no person may call this method, whatever their role".into());
+        return Ok(told);
+    }
+    told.reasons.push(format!("{} is {has}, and this needs {needs}", caller.name));
+    if !rule.allows(caller.role) {
+        return Ok(told);
+    }
+    if let Err(fault) = within(core, caller, rule, asked, &mut told.reasons).await {
+        if fault.kind() != FaultKind::Denied {
+            return Err(fault);
+        }
+        told.reasons.push(fault.message);
+        return Ok(told);
+    }
+    told.allowed = !rule.confirm || caller.session.is_some();
+    match (rule.confirm, caller.session, caller.confirmed) {
+        (false, ..) => {}
+        (true, None, _) => told.reasons.push("it needs a person who confirms it, and a token is none".into()),
+        (true, _, Some(_)) => told.reasons.push("it needs a confirmation, which was given".into()),
+        (true, _, None) => told.reasons.push("it will ask to confirm who you are".into()),
+    }
+    Ok(told)
+}
+
+async fn within(
+    core: &Core,
+    caller: &Caller,
+    rule: &Rule,
+    asked: &ExplainRequest,
+    reasons: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let reach = Reach { db: &core.db, fleet: &core.fleet, scope: &caller.scope };
+    let mut named = Vec::new();
+    let mut name = |object, name: String| named.push(Named { object, name });
+    if !asked.app.is_empty() {
+        name(Object::App, AppKey::try_from(asked.app.as_str())?.to_string());
+    }
+    if !asked.unit.is_empty() {
+        name(Object::Unit, UnitName::try_from(asked.unit.as_str())?.to_string());
+    }
+    match rule.reach {
+        Bound::Filtered => {
+            reasons.push("everybody may ask, and gets what is within their scope".into());
+            return Ok(());
+        }
+        Bound::Self_ => {
+            reasons.push("it is about your own account".into());
+            return Ok(());
+        }
+        Bound::Named => {}
+    }
+    let of_host = rule.path().starts_with("/hms.host.");
+    let host = match asked.host.as_str() {
+        "" if of_host => reach.host_of(&asked.app).unwrap_or_default(),
+        host => host.to_owned(),
+    };
+    if of_host {
+        if host.is_empty() {
+            return Err(Fault::invalid("it is done on a host").hint("Name a host, or an app that is on one."));
+        }
+        reach.host(&HostName::try_from(host.as_str())?, &named).await?;
+    } else {
+        if !host.is_empty() {
+            named.push(Named { object: Object::Host, name: HostName::try_from(host.as_str())?.to_string() });
+        }
+        reach.controller(&named).await?;
+    }
+    reasons.push(match caller.scope.is_everything() {
+        true => "you may act on the whole installation".into(),
+        false => "what it names is among what you may act on".into(),
+    });
+    Ok(())
+}
+
+/// A method by its full path, or by its end: `UnitService/Restart`. Where hosts and the controller have one of the same name, the
+/// controller's.
+fn rule_of(method: &str) -> Result<&'static Rule, Fault> {
+    let unknown = || {
+        let method: String = method.chars().take(100).flat_map(char::escape_debug).collect();
+        Fault::not_found("method", &method)
+            .hint("Methods are named as the audit has them, such as UnitService/Restart.")
+    };
+    let short = method.trim_start_matches('/');
+    let mut fitting = access::rules().filter(|(path, _)| {
+        *path == method || path.strip_suffix(short).is_some_and(|before| before.ends_with('.'))
+    });
+    let first = fitting.next().ok_or_else(unknown)?;
+    let best = fitting.chain([first]).min_by_key(|(path, _)| *path).ok_or_else(unknown)?;
+    Ok(best.1)
 }
 
 fn denied(message: String) -> Fault {

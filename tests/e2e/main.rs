@@ -21,6 +21,7 @@ mod faults;
 mod hmsctl_apps;
 mod hmsctl_jobs;
 mod hmsctl_nginx;
+mod hmsctl_users;
 mod input;
 mod jobs;
 mod journal;

@@ -26,7 +26,7 @@ use crate::{
 
 type Test = anyhow::Result<()>;
 
-/// Routes that anybody may ask. At most six, and reviewed.
+/// Routes that anybody may ask, with what is below them. At most six, and reviewed.
 const PUBLIC: [&str; 6] =
     ["/login", "/static/{*path}", "/livez", "/readyz", "/api/openapi.json", "/api/auth/"];
 

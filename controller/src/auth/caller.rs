@@ -74,6 +74,8 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
     /// The session that the call belongs to, where there is one.
     pub(crate) session: Option<Uuid>,
+    /// The API token that the call was made with, where it was one.
+    pub(crate) token: Option<Uuid>,
     /// Ties together what is said about this call in logs, audit and errors.
     pub(crate) request_id: Uuid,
 }
@@ -90,6 +92,7 @@ impl Caller {
             source: Source::System,
             address: None,
             session: None,
+            token: None,
             request_id: Uuid::now_v7(),
         }
     }
@@ -117,6 +120,7 @@ impl Caller {
             source,
             address: None,
             session: None,
+            token: None,
             request_id: Uuid::now_v7(),
         })
     }
@@ -138,7 +142,7 @@ mod tests {
         assert!(now(Role::Operator).await.unwrap_err().message.starts_with("ada may no longer do this"));
         db::users::set_role(&db, "ada", Role::Admin).await?;
         assert!(now(Role::Operator).await.is_ok());
-        db::users::set_disabled(&db, "ada", true).await?;
+        db::users::set_disabled(&mut *db.acquire().await?, "ada", true).await?;
         assert!(now(Role::Operator).await.is_err());
         assert!(Caller::on_behalf(&db, (Uuid::nil(), "hms"), Source::Schedule, Role::Viewer).await.is_err());
         Ok(())

@@ -1,18 +1,22 @@
 //! Who is calling: passwords, sessions, tokens and operator certificates. All of them are rows that can be revoked, and
 //! all are looked up at each call.
 
+mod account;
+mod api;
 mod caller;
 mod clock;
 mod join;
 mod login;
 mod operator;
 pub(crate) mod password;
+mod people;
 mod record;
 mod rest;
 mod scope;
 mod sessions;
 mod throttle;
 mod tokens;
+mod totp;
 pub(crate) mod web;
 
 use std::sync::Arc;
@@ -51,6 +55,7 @@ pub(crate) struct Auth {
     passwords: Passwords,
     throttle: Throttle,
     signer: Signer,
+    sealer: Arc<Sealer>,
     clock: Clock,
 }
 
@@ -63,16 +68,16 @@ impl std::fmt::Debug for Auth {
 impl Auth {
     /// Reads the key for access tokens from the database, or makes it at the first start.
     pub(crate) async fn open(db: &PgPool, pki: &Arc<Authority>) -> Result<Self, Fault> {
-        let auth = Self::with(db, pki.sealer(), Clock::real()).await?;
+        let auth = Self::with(db, pki.sealer().clone(), Clock::real()).await?;
         tokio::spawn(sessions::tidy(db.clone()));
         Ok(auth)
     }
 
-    async fn with(db: &PgPool, sealer: &Sealer, clock: Clock) -> Result<Self, Fault> {
+    async fn with(db: &PgPool, sealer: Arc<Sealer>, clock: Clock) -> Result<Self, Fault> {
         let config = db::config::get(db).await?;
-        let signer = Signer::open(db, sealer, &config).await?;
+        let signer = Signer::open(db, &sealer, &config).await?;
         let passwords = Passwords::new().await?;
-        Ok(Self { db: db.clone(), passwords, throttle: Throttle::default(), signer, clock })
+        Ok(Self { db: db.clone(), passwords, throttle: Throttle::default(), signer, sealer, clock })
     }
 
     /// What there is to say about somebody whose session was found.
@@ -92,6 +97,7 @@ impl Auth {
             source,
             address,
             session: Some(live.id),
+            token: None,
             request_id: Uuid::now_v7(),
         }
     }
@@ -103,16 +109,18 @@ fn not_logged_in() -> Fault {
 }
 
 /// 256 random bits as text that goes into headers, cookies and JSON as it is.
-fn new_secret() -> String {
+pub(crate) fn new_secret() -> String {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
 /// What is kept of a secret. It has 256 random bits, so a plain hash is enough.
-fn hash_of(secret: &str) -> [u8; 32] {
+pub(crate) fn hash_of(secret: &str) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(secret.as_bytes()).into()
 }
 
+#[cfg(test)]
+mod accounts_tests;
 #[cfg(test)]
 mod tests;

@@ -32,14 +32,14 @@ impl Auth {
     pub(crate) async fn cli_login(
         &self,
         pki: &Authority,
-        username: &str,
-        password: &Password,
+        (username, password, code): (&str, &Password, Option<&str>),
         csr: &str,
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Terminal, Fault> {
-        let attempt = Attempt { username, password, address, source: Source::Cli };
-        self.enter(attempt, async |user| {
+        let attempt = Attempt { username, password, code, address, source: Source::Cli };
+        self.enter(attempt, async |proved| {
+            let user = proved.all()?;
             let now = self.clock.now();
             // Agents know of no scopes: who has a part of the installation only gets to hosts through the controller.
             let directly = if user.limit() == Limit::Everything { user.role() } else { Role::Unspecified };

@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// As the only proof, a password has at least so many characters (NIST SP 800-63B-4, section 3.1.1.2).
 pub(crate) const SHORTEST: usize = 15;
+/// With a second factor.
+pub(crate) const SHORTEST_OF_TWO: usize = 12;
 /// Argon2 takes any length; a form field should not.
 const LONGEST: usize = 1024;
 /// One hash takes 19 MiB and some 30 ms of a CPU: more at once would only take memory.
@@ -30,13 +32,19 @@ impl Password {
         Self(Zeroizing::new(text))
     }
 
-    /// Whether it may be set for this user. The error says why not, in a sentence for people.
-    pub(crate) fn check_new(&self, username: &str) -> Result<(), Fault> {
+    /// Whether both are the same, as when one is typed twice.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    /// Whether it may be set for this user, who has a second factor or not. The error says why not, in a sentence for people.
+    pub(crate) fn check_new(&self, username: &str, second_factor: bool) -> Result<(), Fault> {
+        let shortest = if second_factor { SHORTEST_OF_TWO } else { SHORTEST };
         let lower = Zeroizing::new(self.0.to_lowercase());
         let count = self.0.chars().count();
         let weak = |why: &str| Err(Fault::invalid(format!("the password {why}")));
-        if count < SHORTEST {
-            return weak(&format!("has {count} characters; it must have at least {SHORTEST}"));
+        if count < shortest {
+            return weak(&format!("has {count} characters; it must have at least {shortest}"));
         }
         if self.0.len() > LONGEST {
             return weak(&format!("is longer than {LONGEST} bytes"));
@@ -143,9 +151,11 @@ mod tests {
 
     #[test]
     fn bad_passwords_are_refused_with_the_reason() {
-        let why = |text: &str| Password::new(text.into()).check_new("ada").err().map(|f| f.message);
+        let why = |text: &str| Password::new(text.into()).check_new("ada", false).err().map(|f| f.message);
         assert_eq!(why("tooshort").unwrap(), "the password has 8 characters; it must have at least 15");
         assert_eq!(why("PasswordPassword").unwrap(), "the password is one of those that are tried first");
+        let short = Password::new("twelve chars".into());
+        assert!(short.check_new("ada", true).is_ok() && short.check_new("ada", false).is_err());
         assert!(why("adaadaadaadaadaada").unwrap().contains("user name"));
         assert!(why("xxxxxxxxxxxxxxxxxxx").unwrap().contains("repeated"));
         assert!(why(&"x1".repeat(600)).unwrap().contains("longer"));

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    ABSOLUTE, Attempt, Auth, Caller, Password, Source, TOUCH, hash_of, not_logged_in,
+    ABSOLUTE, Attempt, Auth, Caller, Password, Source, TOUCH, api, hash_of, not_logged_in,
     tokens::{ACCESS, Signer},
 };
 use crate::db::{
@@ -43,11 +43,13 @@ impl Auth {
         &self,
         username: &str,
         password: &Password,
+        code: Option<&str>,
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Tokens, Fault> {
-        let attempt = Attempt { username, password, address, source: Source::Rest };
-        self.enter(attempt, async |user| {
+        let attempt = Attempt { username, password, code, address, source: Source::Rest };
+        self.enter(attempt, async |proved| {
+            let user = proved.all()?;
             let (now, first) = (self.clock.now(), Signer::first_refresh());
             let session = NewSession {
                 user: user.id,
@@ -92,8 +94,11 @@ impl Auth {
         }
     }
 
-    /// Who shows this access token.
+    /// Who shows this access token, or this token for machines.
     pub(crate) async fn bearer(&self, token: &str, address: Option<IpAddr>) -> Result<Caller, Fault> {
+        if api::is_token(token) {
+            return self.machine(token, address).await;
+        }
         let now = self.clock.now();
         let access = self.signer.read(token, now).ok_or_else(not_logged_in)?;
         let live = db::sessions::rest(&self.db, access.session, now).await?.ok_or_else(not_logged_in)?;

@@ -34,8 +34,15 @@ impl Auth {
     /// Whether the session that the caller came with still lives, with all that it could do. Does not count as its use: for
     /// streams that are open.
     pub(crate) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
+        let now = self.clock.now();
+        if let Some(token) = caller.token {
+            let live = db::tokens::by_id(&self.db, token, now).await?;
+            return Ok(live.is_some_and(|live| {
+                live.role() >= caller.role && Scope::within(live.limits()) == caller.scope
+            }));
+        }
         let Some(session) = caller.session else { return Ok(false) };
-        let live = db::sessions::lives(&self.db, session, self.clock.now(), IDLE).await?;
+        let live = db::sessions::lives(&self.db, session, now, IDLE).await?;
         Ok(live
             .is_some_and(|live| live.role() >= caller.role && Scope::within([live.limit()]) == caller.scope))
     }

@@ -23,10 +23,26 @@ fn wrong() -> Password {
     Password::new("a perfectly wrong one".into())
 }
 
+impl Auth {
+    /// Logs a browser in that needs no second factor.
+    async fn browser(
+        &self,
+        name: &str,
+        password: &Password,
+        from: IpAddr,
+        agent: &str,
+    ) -> Result<web::Token, Fault> {
+        match self.web_login(name, password, from, agent).await? {
+            web::Entered::Session(token) => Ok(token),
+            web::Entered::CodeNeeded(_) => Err(Fault::new(FaultKind::ProofNeeded, "a code")),
+        }
+    }
+}
+
 /// An installation with one user, `ada`, whose clock stands in `hand`.
 async fn installation(pool: &PgPool) -> (Auth, Hand) {
     let hand = Hand::default();
-    let auth = Auth::with(pool, &Sealer::new([7; 32]), hand.clock()).await.unwrap();
+    let auth = Auth::with(pool, Arc::new(Sealer::new([7; 32])), hand.clock()).await.unwrap();
     let hash = auth.passwords.hash(&right()).await.unwrap();
     db::users::add(pool, "ada", Role::Admin, &hash).await.unwrap();
     (auth, hand)
@@ -38,7 +54,7 @@ async fn who_has_no_account_and_who_is_wrong_get_one_answer(pool: PgPool) -> Tes
     let (auth, _) = installation(&pool).await;
     let hash = auth.passwords.hash(&right()).await?;
     db::users::add(&pool, "off", Role::Admin, &hash).await?;
-    db::users::set_disabled(&pool, "off", true).await?;
+    db::users::set_disabled(&mut *pool.acquire().await?, "off", true).await?;
     let mut answers = Vec::new();
     for (name, password) in [
         ("ada", wrong()),
@@ -52,11 +68,11 @@ async fn who_has_no_account_and_who_is_wrong_get_one_answer(pool: PgPool) -> Tes
         ("' OR '1'='1", right()),
         ("ada", Password::new(String::new())),
     ] {
-        answers.push(auth.web_login(name, &password, HOME, "").await.unwrap_err());
+        answers.push(auth.browser(name, &password, HOME, "").await.unwrap_err());
     }
     assert!(answers.iter().all(|a| *a == answers[0]), "{answers:?}");
     assert_eq!(answers[0].kind(), FaultKind::Unauthenticated);
-    assert!(auth.web_login("ada", &right(), HOME, "").await.is_ok());
+    assert!(auth.browser("ada", &right(), HOME, "").await.is_ok());
     let records = db::audit::recent(&pool, 99).await?;
     assert_eq!(records.len(), 11);
     let text = format!("{records:?}");
@@ -75,7 +91,7 @@ async fn an_unknown_user_takes_as_long_as_a_known_one(pool: PgPool) -> Test {
         for (name, times) in ["ada", "eve"].into_iter().zip(&mut times) {
             hand.advance(TimeDelta::minutes(10));
             let begun = Instant::now();
-            assert!(auth.web_login(name, &wrong(), HOME, "").await.is_err());
+            assert!(auth.browser(name, &wrong(), HOME, "").await.is_err());
             times.push(begun.elapsed());
         }
     }
@@ -94,18 +110,18 @@ async fn guesses_are_throttled_and_say_when_to_come_back(pool: PgPool) -> Test {
     let mut kinds = Vec::new();
     for n in 0..12u8 {
         let from = IpAddr::from([203, 0, 113, n]);
-        kinds.push(auth.web_login("ada", &wrong(), from, "").await.unwrap_err().kind());
+        kinds.push(auth.browser("ada", &wrong(), from, "").await.unwrap_err().kind());
     }
     assert_eq!(kinds[..10], [FaultKind::Unauthenticated; 10]);
     assert_eq!(kinds[10..], [FaultKind::Throttled; 2]);
-    let refused = auth.web_login("ada", &right(), AWAY, "").await.unwrap_err();
+    let refused = auth.browser("ada", &right(), AWAY, "").await.unwrap_err();
     assert_eq!(
         (refused.kind(), refused.retry_after_s),
         (FaultKind::Throttled, 31),
         "the right one waits like others"
     );
     hand.advance(TimeDelta::seconds(31));
-    assert!(auth.web_login("ada", &right(), AWAY, "").await.is_ok());
+    assert!(auth.browser("ada", &right(), AWAY, "").await.is_ok());
     Ok(())
 }
 
@@ -113,7 +129,7 @@ async fn guesses_are_throttled_and_say_when_to_come_back(pool: PgPool) -> Test {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_browser_is_logged_out_by_logout_idleness_and_time(pool: PgPool) -> Test {
     let (auth, hand) = installation(&pool).await;
-    let login = async || auth.web_login("ada", &right(), HOME, "Firefox").await.unwrap();
+    let login = async || auth.browser("ada", &right(), HOME, "Firefox").await.unwrap();
     let is_in = async |token: &web::Token| auth.web_session(token, Some(HOME)).await.unwrap().is_some();
 
     let token = login().await;
@@ -147,7 +163,7 @@ async fn a_browser_is_logged_out_by_logout_idleness_and_time(pool: PgPool) -> Te
 async fn each_login_has_a_token_of_its_own_and_none_is_in_the_database(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
     let (one, two) =
-        (auth.web_login("ada", &right(), HOME, "").await?, auth.web_login("ada", &right(), HOME, "").await?);
+        (auth.browser("ada", &right(), HOME, "").await?, auth.browser("ada", &right(), HOME, "").await?);
     let (one, two) = (web::cookie(&one), web::cookie(&two));
     assert_ne!(one, two);
     let rows: Vec<String> =
@@ -164,21 +180,21 @@ async fn each_login_has_a_token_of_its_own_and_none_is_in_the_database(pool: PgP
 #[sqlx::test(migrations = "../migrations")]
 async fn what_changes_about_a_user_holds_at_their_next_request(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
-    let web = auth.web_login("ada", &right(), HOME, "").await?;
-    let rest = auth.rest_login("ada", &right(), HOME, "").await?;
+    let web = auth.browser("ada", &right(), HOME, "").await?;
+    let rest = auth.rest_login("ada", &right(), None, HOME, "").await?;
     db::users::set_role(&pool, "ada", Role::Viewer).await?;
     assert_eq!(auth.web_session(&web, None).await?.unwrap().role, Role::Viewer);
     assert_eq!(auth.bearer(&rest.access, None).await?.role, Role::Viewer);
-    db::users::set_disabled(&pool, "ada", true).await?;
-    db::users::set_disabled(&pool, "ada", false).await?;
+    db::users::set_disabled(&mut *pool.acquire().await?, "ada", true).await?;
+    db::users::set_disabled(&mut *pool.acquire().await?, "ada", false).await?;
     assert!(auth.web_session(&web, None).await?.is_none(), "sessions do not come back");
     assert!(auth.bearer(&rest.access, None).await.is_err());
     assert!(auth.rest_refresh(&rest.refresh, HOME, "").await.is_err());
-    let web = auth.web_login("ada", &right(), HOME, "").await?;
+    let web = auth.browser("ada", &right(), HOME, "").await?;
     let new = auth.passwords.hash(&Password::new("quite another fine one".into())).await?;
-    db::users::set_password(&pool, "ada", &new).await?;
+    db::users::set_password(&mut *pool.acquire().await?, "ada", Some(&new)).await?;
     assert!(auth.web_session(&web, None).await?.is_none());
-    assert!(auth.web_login("ada", &right(), HOME, "").await.is_err());
+    assert!(auth.browser("ada", &right(), HOME, "").await.is_err());
     Ok(())
 }
 
@@ -186,9 +202,9 @@ async fn what_changes_about_a_user_holds_at_their_next_request(pool: PgPool) -> 
 async fn sessions_are_listed_and_revoked_by_their_owner_only(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
     db::users::add(&pool, "eve", Role::Admin, &auth.passwords.hash(&right()).await?).await?;
-    let web = auth.web_login("ada", &right(), HOME, "Firefox\u{7f}").await?;
-    let rest = auth.rest_login("ada", &right(), AWAY, "curl").await?;
-    let eve = auth.web_login("eve", &right(), HOME, "").await?;
+    let web = auth.browser("ada", &right(), HOME, "Firefox\u{7f}").await?;
+    let rest = auth.rest_login("ada", &right(), None, AWAY, "curl").await?;
+    let eve = auth.browser("eve", &right(), HOME, "").await?;
     let ada = auth.web_session(&web, None).await?.unwrap();
     let eve = auth.web_session(&eve, None).await?.unwrap();
     let listed = auth.sessions(&ada).await?;
@@ -215,7 +231,7 @@ async fn sessions_are_listed_and_revoked_by_their_owner_only(pool: PgPool) -> Te
 #[sqlx::test(migrations = "../migrations")]
 async fn tokens_are_refreshed_for_twelve_hours_and_end_at_logout(pool: PgPool) -> Test {
     let (auth, hand) = installation(&pool).await;
-    let mut tokens = auth.rest_login("ada", &right(), HOME, "curl").await?;
+    let mut tokens = auth.rest_login("ada", &right(), None, HOME, "curl").await?;
     let caller = auth.bearer(&tokens.access, Some(HOME)).await?;
     assert_eq!((caller.name.as_str(), caller.source), ("ada", Source::Rest));
     for _ in 0..71 {
@@ -227,7 +243,7 @@ async fn tokens_are_refreshed_for_twelve_hours_and_end_at_logout(pool: PgPool) -
     hand.advance(TimeDelta::minutes(10));
     assert!(auth.rest_refresh(&tokens.refresh, HOME, "curl").await.is_err());
 
-    let tokens = auth.rest_login("ada", &right(), HOME, "curl").await?;
+    let tokens = auth.rest_login("ada", &right(), None, HOME, "curl").await?;
     let caller = auth.bearer(&tokens.access, None).await?;
     auth.revoke(&caller, &caller.session.unwrap().to_string()).await?;
     assert!(auth.bearer(&tokens.access, None).await.is_err());
@@ -243,7 +259,7 @@ async fn tokens_are_refreshed_for_twelve_hours_and_end_at_logout(pool: PgPool) -
 #[sqlx::test(migrations = "../migrations")]
 async fn a_refresh_token_used_again_by_somebody_else_ends_the_session(pool: PgPool) -> Test {
     let (auth, hand) = installation(&pool).await;
-    let login = async || auth.rest_login("ada", &right(), HOME, "curl").await.unwrap();
+    let login = async || auth.rest_login("ada", &right(), None, HOME, "curl").await.unwrap();
 
     let first = login().await;
     let second = auth.rest_refresh(&first.refresh, HOME, "curl").await?;
@@ -274,7 +290,7 @@ async fn a_refresh_token_used_again_by_somebody_else_ends_the_session(pool: PgPo
 async fn of_a_thousand_refreshes_at_once_there_is_at_most_one_successor(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
     for clients in [1, 10] {
-        let first = auth.rest_login("ada", &right(), HOME, "curl").await?;
+        let first = auth.rest_login("ada", &right(), None, HOME, "curl").await?;
         let agents: Vec<String> = (0..clients).map(|n| format!("curl/{n}")).collect();
         let tries = (0..1000).map(|n| auth.rest_refresh(&first.refresh, HOME, &agents[n % clients]));
         let answers = futures_util::future::join_all(tries).await;
@@ -301,9 +317,9 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
     let pki = Authority::open(&pool, Arc::new(Sealer::new([7; 32])), &[]).await?;
     let key = rcgen::KeyPair::generate()?;
     let csr = rcgen::CertificateParams::default().serialize_request(&key)?.pem()?;
-    let login = async || auth.cli_login(&pki, "ada", &right(), &csr, HOME, "hmsctl").await;
+    let login = async || auth.cli_login(&pki, ("ada", &right(), None), &csr, HOME, "hmsctl").await;
     assert!(
-        auth.cli_login(&pki, "ada", &right(), "no csr", HOME, "")
+        auth.cli_login(&pki, ("ada", &right(), None), "no csr", HOME, "")
             .await
             .is_err_and(|f| f.kind() == FaultKind::Invalid)
     );
@@ -339,7 +355,7 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
     assert!(operator_at(&pool, &ours, now).await.is_err());
     let ours = peer(&login().await?.issued.serial, user.id, Role::Admin);
     assert!(operator_at(&pool, &ours, now).await.is_ok());
-    db::users::set_disabled(&pool, "ada", true).await?;
+    db::users::set_disabled(&mut *pool.acquire().await?, "ada", true).await?;
     assert!(operator_at(&pool, &ours, now).await.is_err());
     Ok(())
 }
@@ -348,14 +364,14 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
 #[sqlx::test(migrations = "../migrations")]
 async fn without_the_database_nobody_is_let_in(pool: PgPool) -> Test {
     let (auth, _) = installation(&pool).await;
-    let web = auth.web_login("ada", &right(), HOME, "").await?;
-    let rest = auth.rest_login("ada", &right(), HOME, "").await?;
+    let web = auth.browser("ada", &right(), HOME, "").await?;
+    let rest = auth.rest_login("ada", &right(), None, HOME, "").await?;
     pool.close().await;
     let faults = [
         auth.web_session(&web, None).await.unwrap_err(),
         auth.bearer(&rest.access, None).await.unwrap_err(),
         auth.rest_refresh(&rest.refresh, HOME, "").await.map(|_| ()).unwrap_err(),
-        auth.web_login("ada", &right(), HOME, "").await.unwrap_err(),
+        auth.browser("ada", &right(), HOME, "").await.unwrap_err(),
     ];
     assert!(faults.iter().all(|f| f.kind() == FaultKind::Unavailable), "{faults:?}");
     Ok(())

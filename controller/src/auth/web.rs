@@ -4,8 +4,13 @@ use std::net::IpAddr;
 
 use hms_proto::fault::Fault;
 use http::{HeaderMap, header};
+use uuid::Uuid;
 
-use super::{ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Source, TOUCH, hash_of, new_secret};
+use super::{
+    ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Record, Source, TOUCH, hash_of,
+    login::{self, Proved},
+    new_secret, not_logged_in,
+};
 use crate::db::{
     self,
     sessions::{NewSession, Proof},
@@ -13,6 +18,18 @@ use crate::db::{
 
 /// The prefix has browsers insist on Secure, on Path=/, and on this very host (RFC 6265bis, 4.1.3.2).
 const NAME: &str = "__Host-hms";
+
+/// Waits for the second factor.
+const STEP_NAME: &str = "__Host-hms-step";
+
+/// What a browser gets for a right password.
+#[derive(Debug)]
+pub(crate) enum Entered {
+    /// A session.
+    Session(Token),
+    /// A step, which becomes one with a code of the second factor.
+    CodeNeeded(Token),
+}
 
 /// The value of the cookie. Shows itself to nobody.
 #[derive(Clone)]
@@ -26,11 +43,20 @@ impl std::fmt::Debug for Token {
 
 /// The token that a request carries. Two cookies of that name are none: somebody else set one of them.
 pub(crate) fn token_of(headers: &HeaderMap) -> Option<Token> {
+    cookie_of(headers, NAME)
+}
+
+/// The step that a request carries.
+pub(crate) fn step_of(headers: &HeaderMap) -> Option<Token> {
+    cookie_of(headers, STEP_NAME)
+}
+
+fn cookie_of(headers: &HeaderMap, wanted: &str) -> Option<Token> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut ours = cookies
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(name, value)| (name == NAME).then_some(value));
+        .filter_map(|(name, value)| (name == wanted).then_some(value));
     let token = ours.next()?;
     // 32 bytes in base64 without padding.
     let fits =
@@ -42,6 +68,16 @@ pub(crate) fn token_of(headers: &HeaderMap) -> Option<Token> {
 pub(crate) fn cookie(token: &Token) -> String {
     let life = ABSOLUTE.num_seconds();
     format!("{NAME}={}; Path=/; Max-Age={life}; Secure; HttpOnly; SameSite=Lax", token.0)
+}
+
+/// The cookie of a login that waits for the second factor: five minutes, and for the pages of the login alone.
+pub(crate) fn step_cookie(token: &Token) -> String {
+    format!("{STEP_NAME}={}; Path=/; Max-Age=300; Secure; HttpOnly; SameSite=Strict", token.0)
+}
+
+/// Takes that cookie away.
+pub(crate) fn step_gone() -> String {
+    format!("{STEP_NAME}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict")
 }
 
 /// The cookie that logs it out.
@@ -57,23 +93,60 @@ impl Auth {
         password: &Password,
         address: IpAddr,
         user_agent: &str,
-    ) -> Result<Token, Fault> {
-        let attempt = Attempt { username, password, address, source: Source::Web };
-        self.enter(attempt, async |user| {
-            let token = Token(new_secret());
-            let now = self.clock.now();
-            let session = NewSession {
-                user: user.id,
-                proof: Proof::Web(hash_of(&token.0)),
-                now,
-                expires: now + ABSOLUTE,
-                address: address.to_canonical().to_string(),
-                user_agent,
-            };
-            db::sessions::begin(&self.db, &session).await?;
-            Ok(token)
+    ) -> Result<Entered, Fault> {
+        let attempt = Attempt { username, password, code: None, address, source: Source::Web };
+        self.enter(attempt, async |proved| match proved {
+            Proved::All(user) => self.begin_web(user.id, address, user_agent).await.map(Entered::Session),
+            Proved::Password(user) => {
+                let step = Token(new_secret());
+                db::invitations::begin_step(&self.db, user.id, &hash_of(&step.0), self.clock.now()).await?;
+                Ok(Entered::CodeNeeded(step))
+            }
         })
         .await
+    }
+
+    /// Ends the login that `step` began, with a code. Without that step no code counts, and after five wrong ones neither does the step.
+    pub(crate) async fn web_code(
+        &self,
+        step: &Token,
+        code: &str,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Result<Token, Fault> {
+        let now = self.clock.now();
+        let again = || not_logged_in().hint("Begin again with your name and password.");
+        let waits = db::invitations::try_step(&self.db, &hash_of(&step.0), now).await?;
+        let id = waits.ok_or_else(again)?;
+        let user = db::users::get_by_id(&self.db, id).await?.filter(|user| user.disabled_at.is_none());
+        let user = user.ok_or_else(again)?;
+        let counted = self.count(&user.username, address)?;
+        let record =
+            Record::open(&self.db, &login::intent(login::METHOD, Source::Web, address, Some(&user))).await?;
+        let result = match self.fits_code(&user, code).await {
+            Ok(true) => {
+                self.throttle.forgive(&counted);
+                db::invitations::end_steps(&self.db, user.id, now).await?;
+                self.begin_web(user.id, address, user_agent).await
+            }
+            Ok(false) => Err(login::wrong_code()),
+            Err(fault) => Err(fault),
+        };
+        record.close(&self.db, result).await
+    }
+
+    async fn begin_web(&self, user: Uuid, address: IpAddr, user_agent: &str) -> Result<Token, Fault> {
+        let (token, now) = (Token(new_secret()), self.clock.now());
+        let session = NewSession {
+            user,
+            proof: Proof::Web(hash_of(&token.0)),
+            now,
+            expires: now + ABSOLUTE,
+            address: address.to_canonical().to_string(),
+            user_agent,
+        };
+        db::sessions::begin(&self.db, &session).await?;
+        Ok(token)
     }
 
     /// Whose browser this is. Counts as use.

@@ -6,6 +6,7 @@ pub(crate) mod authority;
 pub(crate) mod config;
 pub(crate) mod deployments;
 pub(crate) mod hosts;
+pub(crate) mod invitations;
 pub(crate) mod jobs;
 pub(crate) mod join_tokens;
 pub(crate) mod nginx;
@@ -17,6 +18,7 @@ pub(crate) mod schedules;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
+pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod warnings;
 

@@ -214,6 +214,21 @@ pub(crate) async fn revoke(
     Ok(done.rows_affected() > 0)
 }
 
+/// Ends all sessions of a user but this one, and says how many.
+pub(crate) async fn end_all(db: impl PgExecutor<'_>, user: Uuid, but: Option<Uuid>) -> Result<u64> {
+    let sql = "UPDATE sessions SET revoked_at = now()
+        WHERE user_id = $1 AND revoked_at IS NULL AND ($2::uuid IS NULL OR id <> $2)";
+    Ok(sqlx::query(sql).bind(user).bind(but).execute(db).await?.rows_affected())
+}
+
+/// Ends the sessions of a user's terminals: their certificates say what is not true any more.
+pub(crate) async fn end_terminals(db: impl PgExecutor<'_>, user: Uuid) -> Result<()> {
+    let sql =
+        "UPDATE sessions SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL AND kind = 'cli'";
+    sqlx::query(sql).bind(user).execute(db).await?;
+    Ok(())
+}
+
 /// Removes sessions that ended more than a month ago.
 pub(crate) async fn forget_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let sql = "DELETE FROM sessions WHERE least(expires_at, coalesce(revoked_at, expires_at)) < $1";

@@ -1,8 +1,8 @@
 //! The people who may log in.
 
 use chrono::{DateTime, Utc};
-use hms_proto::{Role, access};
-use sqlx::{FromRow, PgPool};
+use hms_proto::{Role, access, controller::v1};
+use sqlx::{Connection as _, FromRow, PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{Error, Result};
@@ -20,6 +20,11 @@ pub(crate) struct User {
     scope_all: bool,
     scope_hosts: Vec<String>,
     scope_apps: Vec<String>,
+    /// Sealed.
+    pub(crate) totp_secret: Option<String>,
+    /// Since when the second factor is asked for.
+    pub(crate) totp_since: Option<DateTime<Utc>>,
+    pub(crate) totp_step: i64,
 }
 
 impl User {
@@ -61,9 +66,105 @@ pub(crate) async fn add(pool: &PgPool, name: &str, role: Role, password_hash: &s
         .await?)
 }
 
-/// All users, by name.
-pub(crate) async fn list(pool: &PgPool) -> Result<Vec<User>> {
-    Ok(sqlx::query_as("SELECT * FROM users ORDER BY username").fetch_all(pool).await?)
+/// A user with what the list of users tells of them.
+#[derive(Debug, FromRow)]
+pub(crate) struct Listed {
+    #[sqlx(flatten)]
+    pub(crate) user: User,
+    created_at: DateTime<Utc>,
+    seen_at: Option<DateTime<Utc>>,
+    password_changed_at: DateTime<Utc>,
+    sessions: i64,
+    tokens: i64,
+    invited_until: Option<DateTime<Utc>>,
+}
+
+impl Listed {
+    /// As the contract has it.
+    pub(crate) fn to_proto(&self) -> v1::User {
+        let usec = |at: Option<DateTime<Utc>>| at.map_or(0, |at| at.timestamp_micros());
+        let state = match (self.user.disabled_at, &self.user.password_hash) {
+            (Some(_), _) => "disabled",
+            (None, None) => "invited",
+            (None, Some(_)) => "active",
+        };
+        v1::User {
+            username: self.user.username.clone(),
+            role: self.user.role.clone(),
+            scope: Some(self.user.limit().to_proto()),
+            state: state.into(),
+            totp: self.user.totp_since.is_some(),
+            created_usec: self.created_at.timestamp_micros(),
+            last_seen_usec: usec(self.seen_at),
+            password_changed_usec: self
+                .user
+                .password_hash
+                .as_ref()
+                .map_or(0, |_| usec(Some(self.password_changed_at))),
+            sessions: u32::try_from(self.sessions).unwrap_or(u32::MAX),
+            tokens: u32::try_from(self.tokens).unwrap_or(u32::MAX),
+            invited_until_usec: usec(self.invited_until),
+        }
+    }
+}
+
+/// All users, or the one with this name, by name.
+pub(crate) async fn list(
+    db: impl PgExecutor<'_>,
+    name: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Listed>> {
+    let sql =
+        "SELECT u.*, greatest(u.last_seen_at, s.seen, t.used) AS seen_at, coalesce(s.live, 0) AS sessions,
+            coalesce(t.live, 0) AS tokens, i.expires_at AS invited_until
+        FROM users u
+        LEFT JOIN (SELECT user_id, max(last_seen_at) AS seen, count(*) FILTER (WHERE revoked_at IS NULL
+                AND expires_at > $2 AND (kind <> 'web' OR last_seen_at > $3)) AS live
+            FROM sessions GROUP BY user_id) s ON s.user_id = u.id
+        LEFT JOIN (SELECT user_id, max(last_used_at) AS used, count(*) FILTER (WHERE revoked_at IS NULL
+                AND expires_at > $2) AS live
+            FROM api_tokens GROUP BY user_id) t ON t.user_id = u.id
+        LEFT JOIN invitations i ON i.user_id = u.id AND i.expires_at > $2
+        WHERE $1::text IS NULL OR u.username = $1
+        ORDER BY u.username";
+    Ok(sqlx::query_as(sql).bind(name).bind(now).bind(now - crate::auth::IDLE).fetch_all(db).await?)
+}
+
+/// Adds a user without a password.
+pub(crate) async fn invite(tx: &mut PgConnection, name: &str, role: Role, limit: &Limit) -> Result<User> {
+    let (all, hosts, apps) = limit.to_row();
+    let sql = "INSERT INTO users (username, role, scope_all, scope_hosts, scope_apps)
+        VALUES ($1, $2, $3, $4, $5) RETURNING *";
+    Ok(sqlx::query_as(sql)
+        .bind(name)
+        .bind(access::role_word(role))
+        .bind(all)
+        .bind(hosts)
+        .bind(apps)
+        .fetch_one(tx)
+        .await?)
+}
+
+/// The user of this name; everybody else who changes accounts waits until the transaction ends.
+pub(crate) async fn lock(tx: &mut PgConnection, name: &str) -> Result<Option<User>> {
+    sqlx::query("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
+    Ok(sqlx::query_as("SELECT * FROM users WHERE username = $1").bind(name).fetch_optional(tx).await?)
+}
+
+/// Whether somebody else is an admin of the whole installation and can log in.
+pub(crate) async fn has_another_admin(db: impl PgExecutor<'_>, besides: Uuid) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM users WHERE id <> $1 AND role = 'admin' AND scope_all
+        AND disabled_at IS NULL AND password_hash IS NOT NULL)";
+    Ok(sqlx::query_scalar(sql).bind(besides).fetch_one(db).await?)
+}
+
+/// Changes what a user may do and to what, from their next request on.
+pub(crate) async fn edit(db: impl PgExecutor<'_>, user: Uuid, role: Role, limit: &Limit) -> Result<()> {
+    let (all, hosts, apps) = limit.to_row();
+    let sql = "UPDATE users SET role = $2, scope_all = $3, scope_hosts = $4, scope_apps = $5 WHERE id = $1";
+    let role = access::role_word(role);
+    sqlx::query(sql).bind(user).bind(role).bind(all).bind(hosts).bind(apps).execute(db).await?;
+    Ok(())
 }
 
 /// Changes what a user may do, from their next request on. False when there is no such user.
@@ -74,27 +175,91 @@ pub(crate) async fn set_role(pool: &PgPool, name: &str, role: Role) -> Result<bo
 }
 
 /// Locks a user out, or lets them in again. All their sessions end. False when there is no such user.
-pub(crate) async fn set_disabled(pool: &PgPool, name: &str, disabled: bool) -> Result<bool> {
+pub(crate) async fn set_disabled(db: &mut PgConnection, name: &str, disabled: bool) -> Result<bool> {
     let sql = "UPDATE users SET disabled_at = CASE WHEN $2 THEN now() END WHERE username = $1 RETURNING id";
-    change(pool, sqlx::query_scalar(sql).bind(name).bind(disabled)).await
+    end_with_sessions(db, sqlx::query_scalar(sql).bind(name).bind(disabled)).await
 }
 
-/// Gives a user a new password. All their sessions end. False when there is no such user.
-pub(crate) async fn set_password(pool: &PgPool, name: &str, password_hash: &str) -> Result<bool> {
+/// Gives a user a new password, or takes it away. All their sessions end, and an invitation is used up. False when there is no
+/// such user.
+pub(crate) async fn set_password(
+    db: &mut PgConnection,
+    name: &str,
+    password_hash: Option<&str>,
+) -> Result<bool> {
     let sql =
         "UPDATE users SET password_hash = $2, password_changed_at = now() WHERE username = $1 RETURNING id";
-    change(pool, sqlx::query_scalar(sql).bind(name).bind(password_hash)).await
+    end_with_sessions(db, sqlx::query_scalar(sql).bind(name).bind(password_hash)).await
+}
+
+/// Gives a user a new password, and nothing else.
+pub(crate) async fn keep_password(db: impl PgExecutor<'_>, user: Uuid, password_hash: &str) -> Result<()> {
+    let sql = "UPDATE users SET password_hash = $2, password_changed_at = now() WHERE id = $1";
+    sqlx::query(sql).bind(user).bind(password_hash).execute(db).await?;
+    Ok(())
+}
+
+/// Removes a user, with all sessions and tokens.
+pub(crate) async fn remove(db: impl PgExecutor<'_>, user: Uuid) -> Result<()> {
+    sqlx::query("DELETE FROM users WHERE id = $1").bind(user).execute(db).await?;
+    Ok(())
+}
+
+/// Keeps a secret for the second factor, which waits for its first code.
+pub(crate) async fn begin_totp(db: impl PgExecutor<'_>, user: Uuid, sealed: &str) -> Result<()> {
+    let sql = "UPDATE users SET totp_secret = $2, totp_since = NULL, totp_step = 0 WHERE id = $1";
+    sqlx::query(sql).bind(user).bind(sealed).execute(db).await?;
+    Ok(())
+}
+
+/// Notes that a code of this step was taken. False when one of it or of a later step was before.
+pub(crate) async fn use_totp(db: impl PgExecutor<'_>, user: Uuid, step: i64) -> Result<bool> {
+    let sql = "UPDATE users SET totp_step = $2 WHERE id = $1 AND totp_step < $2";
+    Ok(sqlx::query(sql).bind(user).bind(step).execute(db).await?.rows_affected() > 0)
+}
+
+/// From now on the second factor is asked for.
+pub(crate) async fn enable_totp(db: impl PgExecutor<'_>, user: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE users SET totp_since = $2 WHERE id = $1").bind(user).bind(now).execute(db).await?;
+    Ok(())
+}
+
+/// Forgets the second factor.
+pub(crate) async fn forget_totp(tx: &mut PgConnection, user: Uuid) -> Result<()> {
+    let sql = "UPDATE users SET totp_secret = NULL, totp_since = NULL, totp_step = 0 WHERE id = $1";
+    sqlx::query(sql).bind(user).execute(&mut *tx).await?;
+    put_recovery_codes(tx, user, &[]).await
+}
+
+/// Replaces the recovery codes.
+pub(crate) async fn put_recovery_codes(tx: &mut PgConnection, user: Uuid, hashes: &[[u8; 32]]) -> Result<()> {
+    sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user).execute(&mut *tx).await?;
+    let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+    let sql = "INSERT INTO recovery_codes (user_id, code_hash) SELECT $1, unnest($2::bytea[])";
+    sqlx::query(sql).bind(user).bind(hashes).execute(tx).await?;
+    Ok(())
+}
+
+/// Uses a recovery code up. False when there is none like it.
+pub(crate) async fn use_recovery_code(db: impl PgExecutor<'_>, user: Uuid, hash: &[u8; 32]) -> Result<bool> {
+    let sql = "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2";
+    Ok(sqlx::query(sql).bind(user).bind(hash.as_slice()).execute(db).await?.rows_affected() > 0)
+}
+
+/// How many recovery codes are left.
+pub(crate) async fn recovery_codes_left(db: impl PgExecutor<'_>, user: Uuid) -> Result<i64> {
+    let sql = "SELECT count(*) FROM recovery_codes WHERE user_id = $1";
+    Ok(sqlx::query_scalar(sql).bind(user).fetch_one(db).await?)
 }
 
 type ReturnsId<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments>;
 
-async fn change(pool: &PgPool, update: ReturnsId<'_>) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+async fn end_with_sessions(db: &mut PgConnection, update: ReturnsId<'_>) -> Result<bool> {
+    let mut tx = db.begin().await?;
     let Some(id) = update.fetch_optional(&mut *tx).await? else { return Ok(false) };
-    sqlx::query("UPDATE sessions SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL")
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
+    super::sessions::end_all(&mut *tx, id, None).await?;
+    super::invitations::remove(&mut *tx, id).await?;
+    super::invitations::end_steps(&mut *tx, id, Utc::now()).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -116,7 +281,7 @@ mod tests {
         assert!(add(&pool, "eve", Role::Unspecified, "x").await.is_err(), "a user has a role");
         assert!(set_role(&pool, "ada", Role::Viewer).await?);
         assert_eq!(get_by_name(&pool, "ada").await?.unwrap().role(), Role::Viewer);
-        assert!(!set_disabled(&pool, "nobody", true).await?);
+        assert!(!set_disabled(&mut *pool.acquire().await?, "nobody", true).await?);
         assert!(!format!("{ada:?}").contains("password"));
         Ok(())
     }

@@ -139,7 +139,7 @@ impl Authority {
     }
 
     /// What seals secrets.
-    pub(crate) fn sealer(&self) -> &Sealer {
+    pub(crate) fn sealer(&self) -> &Arc<Sealer> {
         &self.sealer
     }
 

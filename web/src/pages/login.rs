@@ -13,6 +13,10 @@ pub enum LoginProblem {
     Ended,
     /// The database is down: nobody can log in.
     Unavailable,
+    /// The second step came too late, or after too many wrong codes.
+    TooLate,
+    /// None: somebody chose their password just now.
+    Welcome,
 }
 
 /// The login.
@@ -40,6 +44,10 @@ impl LoginPage {
             LoginProblem::Unavailable => {
                 ("Nobody can log in now: the database does not answer.".to_owned(), "Try again in a moment.")
             }
+            LoginProblem::TooLate => {
+                ("That took too long, or there were too many wrong codes.".to_owned(), "Begin again.")
+            }
+            LoginProblem::Welcome => ("Your password is set.".to_owned(), "Log in with it."),
         })
     }
 
@@ -48,8 +56,86 @@ impl LoginPage {
         self.problem == Some(LoginProblem::Wrong)
     }
 
+    /// Whether the message is a good one.
+    pub fn is_good(&self) -> bool {
+        self.problem == Some(LoginProblem::Welcome)
+    }
+
     /// A first visit.
     pub fn sample() -> Self {
         Self { next: "/logs?source=app:cigar".into(), ..Self::default() }
+    }
+}
+
+/// `/login/code`: the second factor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
+#[template(path = "pages/login_code.html")]
+pub struct LoginCodePage {
+    /// Where to go afterwards: a path of this site, or empty.
+    pub next: String,
+    /// Why the last attempt did not succeed.
+    pub problem: Option<LoginProblem>,
+}
+
+impl LoginCodePage {
+    /// What the page says about the last attempt: what, and what next.
+    pub fn message(&self) -> Option<(String, &'static str)> {
+        match self.problem? {
+            LoginProblem::Wrong => Some((
+                "That code is wrong, or was used before.".to_owned(),
+                "Wait for the next one, or use a recovery code.",
+            )),
+            problem => LoginPage { problem: Some(problem), ..LoginPage::default() }.message(),
+        }
+    }
+
+    /// After a right password.
+    pub fn sample() -> Self {
+        Self { next: "/".into(), problem: None }
+    }
+
+    /// After a wrong code.
+    pub fn sample_wrong() -> Self {
+        Self { problem: Some(LoginProblem::Wrong), ..Self::sample() }
+    }
+}
+
+/// `/login/invitation`: somebody who was invited chooses a password. `Debug` does not show the code.
+#[derive(Clone, Default, PartialEq, Eq, Template)]
+#[template(path = "pages/invitation.html")]
+pub struct InvitationPage {
+    /// As it came with the last attempt. Else the page's script takes it from behind the `#` of the address.
+    pub code: String,
+    /// Why the last attempt did not succeed, and what to do next.
+    pub problem: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for InvitationPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InvitationPage").field("problem", &self.problem).finish_non_exhaustive()
+    }
+}
+
+impl InvitationPage {
+    /// After a password that is too short.
+    pub fn sample() -> Self {
+        Self {
+            code: "R5l0yJp8Hc3…".into(),
+            problem: Some((
+                "the password has 9 characters; it must have at least 15".into(),
+                "Correct the input and try again.".into(),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Security case 49.
+    #[test]
+    fn debug_shows_no_code() {
+        assert!(!format!("{:?}", InvitationPage::sample()).contains("R5l0"));
     }
 }

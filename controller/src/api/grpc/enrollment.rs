@@ -68,10 +68,10 @@ impl EnrollmentService for Joining {
         let address = address_of(&request)?;
         let agent =
             request.metadata().get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let LoginRequest { username, password, csr, code: _ } = request.into_inner();
+        let LoginRequest { username, password, csr, code } = request.into_inner();
         let password = Password::new(password);
-        let login =
-            self.0.auth.cli_login(&self.0.pki, &username, &password, &csr, address.ip(), &agent).await?;
+        let who = (username.as_str(), &password, Some(code.as_str()).filter(|code| !code.is_empty()));
+        let login = self.0.auth.cli_login(&self.0.pki, who, &csr, address.ip(), &agent).await?;
         Ok(Response::new(LoginResponse {
             certificate: login.issued.certificate,
             trust: Some(self.0.pki.bundle()),

@@ -1,5 +1,6 @@
 //! The mTLS port: hmsctl with operator certificates, agents for their renewal.
 
+mod account;
 pub(crate) mod apps;
 mod audit;
 mod deployments;
@@ -12,6 +13,8 @@ mod schedules;
 mod scripts;
 mod secrets;
 mod session;
+mod tokens;
+mod users;
 
 use std::sync::Arc;
 
@@ -19,11 +22,12 @@ use axum::{Router, body::Body, extract::State as Shared, response::IntoResponse}
 use hms_proto::{
     access::{self, Audience},
     controller::v1::{
-        app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
-        deployment_service_server::DeploymentServiceServer, fleet_service_server::FleetServiceServer,
-        job_service_server::JobServiceServer, nginx_history_service_server::NginxHistoryServiceServer,
-        script_service_server::ScriptServiceServer, secret_service_server::SecretServiceServer,
-        session_service_server::SessionServiceServer,
+        account_service_server::AccountServiceServer, app_service_server::AppServiceServer,
+        audit_service_server::AuditServiceServer, deployment_service_server::DeploymentServiceServer,
+        fleet_service_server::FleetServiceServer, job_service_server::JobServiceServer,
+        nginx_history_service_server::NginxHistoryServiceServer, script_service_server::ScriptServiceServer,
+        secret_service_server::SecretServiceServer, session_service_server::SessionServiceServer,
+        token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
     },
     fault::{Fault, FaultKind},
     identity::Kind,
@@ -55,6 +59,9 @@ pub(crate) fn services(core: &Arc<Core>) -> anyhow::Result<Router> {
         .merge(mount(NginxHistoryServiceServer::new(nginx::History(core.clone()))))
         .merge(mount(DeploymentServiceServer::new(deployments::Deployments(core.clone()))))
         .merge(mount(SecretServiceServer::new(secrets::Secrets(core.clone()))))
+        .merge(mount(AccountServiceServer::new(account::Accounts(core.clone()))))
+        .merge(mount(UserServiceServer::new(users::Users(core.clone()))))
+        .merge(mount(TokenServiceServer::new(tokens::Tokens(core.clone()))))
         .merge(mount(health_service))
         .merge(mount(reflection)))
 }

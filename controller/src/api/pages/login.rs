@@ -9,12 +9,15 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use hms_proto::fault::{Fault, FaultKind};
-use hms_web::pages::{LoginPage, LoginProblem};
+use hms_web::pages::{InvitationPage, LoginCodePage, LoginPage, LoginProblem};
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Problem, page, session::Session};
-use crate::{auth, state::State};
+use crate::{
+    auth::{self, web::Entered},
+    state::State,
+};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -46,17 +49,106 @@ pub(super) async fn enter(
     let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     // A cookie from before the login is worth nothing after it.
     match state.auth.web_login(&entry.username, &entry.password, address.ip(), agent).await {
-        Ok(token) => {
-            let next = own_path(&entry.next);
-            let target = if next.is_empty() { "/" } else { &next };
-            ([(header::SET_COOKIE, auth::web::cookie(&token))], Redirect::to(target)).into_response()
+        Ok(Entered::CodeNeeded(step)) => {
+            let cookie = [(header::SET_COOKIE, auth::web::step_cookie(&step))];
+            (cookie, page(&LoginCodePage { next: own_path(&entry.next), problem: None })).into_response()
         }
+        Ok(Entered::Session(token)) => logged_in(&token, &entry.next),
         Err(fault) => {
             let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::UNAUTHORIZED);
             let shown = LoginPage {
                 username: entry.username,
                 next: own_path(&entry.next),
                 problem: Some(problem(&fault)),
+            };
+            (status, page(&shown)).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Code {
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// The second step of a login, where the account has one.
+pub(super) async fn code(
+    Shared(state): Shared<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(given): Form<Code>,
+) -> Response {
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let next = own_path(&given.next);
+    let Some(step) = auth::web::step_of(&headers) else { return again(&next) };
+    match state.auth.web_code(&step, &given.code, address.ip(), agent).await {
+        Ok(token) => {
+            let mut response = logged_in(&token, &given.next);
+            let gone = header::HeaderValue::from_str(&auth::web::step_gone()).expect("a cookie is ASCII");
+            response.headers_mut().append(header::SET_COOKIE, gone);
+            response
+        }
+        // The step has ended, or never was.
+        Err(fault)
+            if fault.kind() == FaultKind::Unauthenticated && fault.message.starts_with("you are not") =>
+        {
+            again(&next)
+        }
+        Err(fault) => {
+            let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::UNAUTHORIZED);
+            (status, page(&LoginCodePage { next, problem: Some(problem(&fault)) })).into_response()
+        }
+    }
+}
+
+/// Begins again with the password.
+fn again(next: &str) -> Response {
+    let shown =
+        LoginPage { next: next.to_owned(), problem: Some(LoginProblem::TooLate), ..LoginPage::default() };
+    (StatusCode::UNAUTHORIZED, page(&shown)).into_response()
+}
+
+fn logged_in(token: &auth::web::Token, next: &str) -> Response {
+    let next = own_path(next);
+    let target = if next.is_empty() { "/" } else { &next };
+    ([(header::SET_COOKIE, auth::web::cookie(token))], Redirect::to(target)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Chosen {
+    code: String,
+    password: auth::Password,
+    again: auth::Password,
+}
+
+/// Where somebody who was invited chooses a password. The code stands behind the `#` of the address, which only their browser sees.
+pub(super) async fn invitation() -> Response {
+    page(&InvitationPage::default())
+}
+
+pub(super) async fn accept(
+    Shared(state): Shared<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Form(chosen): Form<Chosen>,
+) -> Response {
+    let code = chosen.code.trim();
+    let accepted = match chosen.password.is(&chosen.again) {
+        true => state.auth.accept_invitation(code, &chosen.password, auth::Source::Web, address.ip()).await,
+        false => Err(Fault::invalid("the two passwords are not the same").hint("Type the same one twice.")),
+    };
+    match accepted {
+        Ok(username) => {
+            page(&LoginPage { username, problem: Some(LoginProblem::Welcome), ..LoginPage::default() })
+        }
+        Err(fault) => {
+            let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::BAD_REQUEST);
+            let shown = InvitationPage {
+                code: code.chars().take(64).collect(),
+                problem: Some((fault.message.clone(), fault.next().to_owned())),
             };
             (status, page(&shown)).into_response()
         }

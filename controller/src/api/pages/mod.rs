@@ -47,7 +47,7 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 48] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 50] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
@@ -95,6 +95,8 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 48] {
         ("/settings", get(settings::show)),
         ("/settings/sessions/{id}/revoke", post(settings::revoke)),
         ("/login", get(login::show).post(login::enter)),
+        ("/login/code", post(login::code)),
+        ("/login/invitation", get(login::invitation).post(login::accept)),
         ("/logout", post(login::leave)),
         ("/static/{*path}", get(asset)),
     ]

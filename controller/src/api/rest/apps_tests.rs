@@ -222,7 +222,7 @@ async fn what_does_not_fit_is_refused(pool: PgPool) -> Test {
 
 /// Security case 78.
 #[sqlx::test(migrations = "../migrations")]
-async fn secrets_go_in_and_come_out_only_for_a_password(pool: PgPool) -> Test {
+async fn secrets_go_in_and_come_out_only_for_who_proved_it_just_now(pool: PgPool) -> Test {
     let port = Port::open(&pool).await?;
     port.add_cigar().await?;
     let path = "/api/apps/cigar/secrets";
@@ -243,14 +243,15 @@ async fn secrets_go_in_and_come_out_only_for_a_password(pool: PgPool) -> Test {
         port.get(path).await?.body["git_public_key"].as_str().is_some_and(|k| k.starts_with("ssh-ed25519 "))
     );
 
-    let reveal = async |proof: Value| port.post(&format!("{path}/SMTP_PASSWORD/reveal"), proof).await;
-    let shown = reveal(json!({ "password": PASSWORD })).await?;
+    let reveal = async |which: Value| port.post(&format!("{path}/SMTP_PASSWORD/reveal"), which).await;
+    let shown = reveal(json!({})).await?;
     assert_eq!(
         (&shown.body["value"], shown.header(header::CACHE_CONTROL)),
         (&"canary-7f3".into(), "no-store")
     );
-    assert_eq!(reveal(json!({ "password": "wrong" })).await?.status, StatusCode::FORBIDDEN);
-    assert_eq!(reveal(json!({})).await?.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reveal(json!({ "password": PASSWORD })).await?.status, StatusCode::BAD_REQUEST);
+    sqlx::query("UPDATE sessions SET confirmed_at = now() - INTERVAL '1 hour'").execute(&pool).await?;
+    assert_eq!(reveal(json!({})).await?.status, StatusCode::UNAUTHORIZED, "that was an hour ago");
     let bad = put(json!({ "secrets": { "LD_PRELOAD": "canary-3" } })).await?;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     assert!(!bad.body.to_string().contains("canary"), "{}", bad.body);

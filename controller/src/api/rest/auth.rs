@@ -25,6 +25,9 @@ pub(super) struct Login {
     username: String,
     #[schema(value_type = String, format = Password)]
     password: auth::Password,
+    /// Of the second factor, where the account has one: six digits, or a recovery code. A login that lacks it is answered
+    /// with 401 and `"code": "proof_needed"`.
+    code: Option<String>,
 }
 
 /// The refresh token that is to be used up.
@@ -67,9 +70,42 @@ pub(super) async fn login(
     headers: HeaderMap,
     Body(login): Body<Login>,
 ) -> Result<Json<Tokens>, Problem> {
-    let tokens =
-        state.auth.rest_login(&login.username, &login.password, address.ip(), agent(&headers)).await?;
+    let tokens = state
+        .auth
+        .rest_login(&login.username, &login.password, login.code.as_deref(), address.ip(), agent(&headers))
+        .await?;
     Ok(Json(tokens.into()))
+}
+
+/// With what somebody who was invited chooses a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accept {
+    /// From behind the `#` of the address that was given to them.
+    code: String,
+    /// At least 15 characters; 12 where the account has a second factor.
+    #[schema(value_type = String, format = Password)]
+    password: auth::Password,
+}
+
+/// Whose password that is now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    username: String,
+}
+
+/// Uses an invitation up: whoever has it chooses the password of the account.
+#[utoipa::path(post, path = "/api/auth/invitation", tag = "auth", request_body = Accept,
+    responses((status = 200, body = Accepted), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn invitation(
+    Shared(state): Shared<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Body(accept): Body<Accept>,
+) -> Result<Json<Accepted>, Problem> {
+    let address = address.ip();
+    let username =
+        state.auth.accept_invitation(&accept.code, &accept.password, auth::Source::Rest, address).await?;
+    Ok(Json(Accepted { username }))
 }
 
 /// Trades a refresh token for new tokens. The old one is used up.

@@ -61,6 +61,7 @@ pub(super) fn router() -> Router<State> {
 pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(auth::login))
+        .routes(routes!(auth::invitation))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(apps::list, app_settings::add))
