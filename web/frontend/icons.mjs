@@ -75,4 +75,6 @@ export default {
   secret: "key-round",
   plan: "clipboard-list",
   shown: "eye",
+  shield: "shield-check",
+  users: "users-round",
 };

@@ -13,6 +13,32 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them, from the least on.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// What somebody with it may do, for whoever gives it away.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Viewer => "sees apps, logs, configurations and runs; changes nothing",
+            Self::Operator => "also deploys, starts and stops apps, and runs scripts",
+            Self::Admin => "also changes configurations, secrets, hosts and people",
+        }
+    }
+
+    /// What the reader may do with it.
+    pub fn own_meaning(self) -> &'static str {
+        match self {
+            Self::Viewer => "You see what is within your reach, and change nothing.",
+            Self::Operator => "You deploy, start and stop apps, and run scripts, within your reach.",
+            Self::Admin => "You may change everything within your reach.",
+        }
+    }
+
+    /// The role of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -164,10 +190,23 @@ impl PaletteEntry {
             name: entry.name.into(),
             href: entry.href.into(),
         };
-        let more = [("Runs", "/runs"), ("Schedules", "/schedules")];
+        let more = [
+            ("Runs", "/runs"),
+            ("Schedules", "/schedules"),
+            ("New API token", "/settings/tokens/new"),
+            ("API", "/settings/api"),
+        ];
         let more =
             more.map(|(name, href)| Self::Go { kind: "page".into(), name: name.into(), href: href.into() });
         rail().into_iter().map(go).chain(more).collect()
+    }
+
+    /// The places that admins have.
+    pub fn admin_places() -> Vec<Self> {
+        let places = [("Users", "/settings/users"), ("Invite somebody", "/settings/invite")];
+        places
+            .map(|(name, href)| Self::Go { kind: "page".into(), name: name.into(), href: href.into() })
+            .into()
     }
 
     /// What the palette offers for one script.
@@ -268,6 +307,7 @@ impl Frame {
     /// The frame of the samples: an admin on a quiet evening.
     pub fn sample(place: Place, title: &str) -> Self {
         let mut palette = PaletteEntry::places();
+        palette.extend(PaletteEntry::admin_places());
         for (key, host) in [("cigar", "asterra"), ("tobacco", "borealis")] {
             palette.extend(PaletteEntry::app(key, host, Role::Admin));
         }

@@ -16,7 +16,8 @@
 //!
 //! Forms work without scripts: POST, then 303 back. With scripts the same form is sent by `fetch` with
 //! `Accept: text/html; fragment=1` and `X-Requested-With: hms`; the answer is then HTML whose root elements replace those
-//! of the same `id`. A 401 sends the browser to the login page.
+//! of the same `id`. A 401 sends the browser to the login page. A 403 with `X-Hms-Confirm` has the script ask who it is
+//! (`/confirm`, in a dialog) and send the form again; without scripts, `/confirm` is a page that leads back.
 //!
 //! | request | fields | answer to a fragment request |
 //! |---|---|---|
@@ -54,7 +55,18 @@
 //! | `POST /apps/{key}/secrets` | `do` (`set`, `remove`, `rotate`, `preview`, `import`, `reveal`) `name value text replace password` | [`parts::SecretList`] |
 //! | `POST /apps/{key}/remove` | `confirm` (the key) `from_host delete_data` | never one |
 //! | `GET /audit` | `actor host result method since until before` | never one |
-//! | `POST /settings/sessions/{id}/revoke` | | [`parts::SessionList`] |
+//! | `POST /login/code` | `code next` | never one |
+//! | `POST /login/invitation` | `code password again` | never one |
+//! | `GET /confirm` | `next` | [`pages::Proof`] |
+//! | `POST /confirm` | `password code next` | 204; [`pages::Proof`] when it was refused |
+//! | `POST /settings/password` | `current new again` | `password` of [`pages::OwnAccount`] |
+//! | `POST /settings/totp` | `do` (`begin`, `enable`, `codes`, `disable`) `code password` | [`parts::SecondFactor`] |
+//! | `POST /settings/sessions/{id}/revoke`, `/settings/sessions/end-others` | | [`parts::SessionList`] |
+//! | `GET`, `POST /settings/tokens/new` | `name days role on host app` | [`parts::AddToken`] |
+//! | `POST /settings/tokens/{id}/revoke` | | [`parts::TokenList`] |
+//! | `GET`, `POST /settings/invite` | `username role on host app` | [`parts::Invite`] |
+//! | `POST /settings/users/{name}` | `do` (`edit`, `disable`, `enable`, `reset`, `remove`, `end-session`, `end-sessions`, `revoke-token`) `role on host app totp confirm id` | [`parts::UserCard`], or 303 when the user is gone |
+//! | `GET /settings/api` | `group q` | never one |
 //! | `GET /static/…` | | [`assets::get`] |
 //! | `GET /events` | as in [`Frame::events`], and `after` (last seen `id`) | [`events::Event`]s |
 //!

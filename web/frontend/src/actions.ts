@@ -1,6 +1,7 @@
 // Forms that are answered in place.
 import { ask } from "./dialogs";
 import { $, answer, morph, parse, toLogin } from "./dom";
+import { prove } from "./people";
 
 /** Asks for fragments instead of a page. */
 export const fragmentHeaders = { Accept: "text/html; fragment=1", "X-Requested-With": "hms" };
@@ -79,6 +80,8 @@ async function send(form: HTMLFormElement, submitter: HTMLElement | null): Promi
     if (response.status === 401) return toLogin();
     const text = await response.text();
     state.done();
+    // What was typed stays in the form, and is sent again once it is proved who sends it.
+    if (response.headers.has("x-hms-confirm")) return (await prove()) ? send(form, submitter) : undefined;
     if (response.redirected) return location.assign(response.url);
     const content = parse(text);
     // A whole page was not made to be put in place: an error page, most likely.

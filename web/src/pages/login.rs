@@ -122,7 +122,7 @@ impl InvitationPage {
         Self {
             code: "R5l0yJp8Hc3…".into(),
             problem: Some((
-                "the password has 9 characters; it must have at least 15".into(),
+                "The password has 9 characters; it must have at least 15.".into(),
                 "Correct the input and try again.".into(),
             )),
         }

@@ -1,5 +1,6 @@
 //! The pages, one file each.
 
+mod api_docs;
 mod app;
 mod app_plan;
 mod app_remove;
@@ -9,6 +10,7 @@ mod audit;
 mod config;
 mod config_version;
 mod configs;
+mod confirm;
 mod dashboard;
 mod deploy;
 mod deployment;
@@ -25,7 +27,11 @@ mod scripts;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod token_new;
+mod user;
+mod users;
 
+pub use api_docs::ApiDocsPage;
 pub use app::AppPage;
 pub use app_plan::AppPlanPage;
 pub use app_remove::AppRemovePage;
@@ -35,11 +41,12 @@ pub use audit::{AuditPage, AuditQuery};
 pub use config::ConfigPage;
 pub use config_version::ConfigVersionPage;
 pub use configs::ConfigsPage;
+pub use confirm::{ConfirmPage, Proof};
 pub use dashboard::DashboardPage;
 pub use deploy::DeployPage;
 pub use deployment::DeploymentPage;
 pub use hosts::HostsPage;
-pub use login::{LoginPage, LoginProblem};
+pub use login::{InvitationPage, LoginCodePage, LoginPage, LoginProblem};
 pub use logs::{LogsAt, LogsPage, Pick, Picker};
 pub use problem::{ProblemKind, ProblemPage};
 pub use run::RunPage;
@@ -48,4 +55,7 @@ pub use samples::samples;
 pub use schedules::SchedulesPage;
 pub use script::{Fact, ScriptPage};
 pub use scripts::ScriptsPage;
-pub use settings::SettingsPage;
+pub use settings::{OwnAccount, SettingsPage};
+pub use token_new::TokenNewPage;
+pub use user::UserPage;
+pub use users::{InvitePage, UsersPage};

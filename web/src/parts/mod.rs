@@ -2,6 +2,7 @@
 
 mod activity;
 mod ansi;
+mod api_docs;
 mod app_fields;
 mod app_form;
 mod app_plan;
@@ -18,27 +19,35 @@ mod deployment_list;
 mod deployment_samples;
 mod host_card;
 mod host_list;
+mod invite;
 mod job_state;
 mod log_details;
 mod log_histogram;
 mod log_rows;
 mod outcome;
 mod output;
+mod qr;
 mod release_list;
 mod run_card;
 mod run_list;
 mod schedule_list;
+mod scope;
 mod script_form;
 mod script_list;
+mod second_factor;
 mod secret_list;
 mod session_list;
 mod sparkline;
 mod step;
 #[cfg(test)]
 mod tests;
+mod token_list;
+mod user;
+mod user_list;
 
 pub use activity::{Activity, ActivityList, OutcomeKind};
 pub use ansi::{OutputRow, Span, Style, Terminal};
+pub use api_docs::{ApiBody, ApiField, ApiGroup, ApiOperation, ApiStatus, api_groups};
 pub use app_fields::Kind as SettingsKind;
 pub use app_form::{SettingsField, SettingsForm, SettingsGroup, settings_fields};
 pub use app_plan::{AppPlan, PlanChange, restart_choices};
@@ -59,6 +68,7 @@ pub use deployment::{DeploymentCard, DeploymentRow, WorkKind};
 pub use deployment_list::deployment_list_fragment;
 pub use host_card::{Disk, HostCard, HostState};
 pub use host_list::{AddHost, HostList, HostRow, JoinToken};
+pub use invite::{Invite, Invited};
 pub use job_state::JobState;
 pub use log_details::{LogDetails, LogField};
 pub use log_histogram::{LogBucket, LogHistogram};
@@ -67,16 +77,22 @@ pub(crate) use log_rows::log_rows_html;
 pub use log_rows::{LogFeed, LogItem, LogMark, LogRequest, LogRow, PRIORITIES};
 pub use outcome::ActionOutcome;
 pub use output::{OutputPanel, mark_steps, output_rows_fragment};
+pub use qr::Qr;
 pub use release_list::{ReleaseRow, release_list_fragment};
 pub use run_card::{FindingRow, JobRow, RunCard};
 pub use run_list::{Counts, RunRow};
 pub use schedule_list::{ScheduleList, ScheduleRow};
+pub use scope::{Scope, ScopeChoice, ScopePicker};
 pub use script_form::{Choice, Field, FieldKind, Preview, ScriptForm, TargetHost, TargetPicker};
 pub use script_list::ScriptRow;
+pub use second_factor::{RecoveryCodes, SecondFactor, SecondFactorStep, TotpSecret};
 pub use secret_list::{Revealed, SecretChange, SecretList, SecretRow, Typed};
 pub use session_list::{SessionList, SessionRow};
 pub use sparkline::Sparkline;
 pub use step::{Step, StepState};
+pub use token_list::{AddToken, NewToken, TokenList, TokenRow};
+pub use user::UserCard;
+pub use user_list::{UserList, UserRow, UserState, user_href};
 
 /// The pages of an app: name, path below its own, and id.
 pub const APP_TABS: [(&str, &str, &str); 4] = [

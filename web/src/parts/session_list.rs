@@ -1,4 +1,4 @@
-//! The user's own sessions.
+//! Sessions of somebody: the reader's own, or those of another account.
 
 use crate::frame::SAMPLE_NOW_US;
 use crate::{Fragment, Template, View};
@@ -83,6 +83,8 @@ impl SessionRow {
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionList {
+    /// Whose they are, when they are not the reader's own.
+    pub owner: Option<String>,
     /// Last used first.
     pub rows: Vec<SessionRow>,
 }
@@ -95,6 +97,19 @@ struct SessionListPart<'a> {
 }
 
 impl SessionList {
+    /// Where the form that ends one is sent.
+    pub fn action(&self, session: &SessionRow) -> String {
+        match &self.owner {
+            Some(owner) => super::user_href(owner),
+            None => format!("/settings/sessions/{}/revoke", crate::text::encode(&session.id)),
+        }
+    }
+
+    /// How many of them are not the one that this page is shown in.
+    pub fn others(&self) -> usize {
+        self.rows.iter().filter(|session| !session.current).count()
+    }
+
     /// The list as it replaces the one in the page (`session-list`).
     pub fn fragment(&self, view: View) -> Fragment {
         Fragment::morph("session-list", &SessionListPart { sessions: self, view })

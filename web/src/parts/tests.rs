@@ -18,7 +18,10 @@ fn replacing() -> Vec<Fragment> {
         Activity::samples()[0].changed(VIEW),
         HostList { rows: vec![HostRow::sample()] }.fragment(VIEW),
         AddHost::sample_added().fragment(VIEW),
-        SessionList { rows: SessionRow::samples() }.fragment(VIEW),
+        SessionList { owner: None, rows: SessionRow::samples() }.fragment(VIEW),
+        TokenList { owner: Some("maria".into()), rows: TokenRow::samples() }.fragment(VIEW),
+        TokenList::default().fragment(VIEW),
+        UserList { rows: UserRow::samples() }.fragment(VIEW),
         RunCard::sample_many().fragment(VIEW),
         RunCard::sample_in(JobState::Unknown).fragment(VIEW),
     ];
@@ -33,6 +36,14 @@ fn replacing() -> Vec<Fragment> {
         release_list_fragment("cigar", "<script>", Err("<script>"), VIEW),
         SecretList::sample().fragment(VIEW),
     ]);
+    let users =
+        [UserCard::sample(), UserCard::sample_disabled(), UserCard::sample_own(), UserCard::sample_reset()];
+    fragments.extend(users.iter().map(|card| card.fragment(VIEW)));
+    fragments.extend([AddToken::sample(), AddToken::sample_made()].map(|add| add.fragment(VIEW)));
+    fragments.extend([Invite::sample(), Invite::sample_invited()].map(|invite| invite.fragment(VIEW)));
+    fragments.extend(
+        [SecondFactor::sample_taking(), SecondFactor::sample_codes()].map(|factor| factor.fragment()),
+    );
     fragments.extend(hostile.apps.iter().map(|app| app.fragment(VIEW)));
     fragments.extend(hostile.hosts.iter().map(|host| host.fragment(VIEW)));
     fragments
