@@ -13,6 +13,7 @@ mod apps_restart;
 mod apps_rollback;
 mod apps_secrets;
 mod browser;
+mod browser_accounts;
 mod browser_apps;
 mod browser_configs;
 mod browser_logs;

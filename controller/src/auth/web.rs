@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use hms_proto::fault::Fault;
+use hms_proto::{Role, fault::Fault};
 use http::{HeaderMap, header};
 use uuid::Uuid;
 
 use super::{
-    ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Record, Source, TOUCH, hash_of,
+    ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Record, Scope, Source, TOUCH, hash_of,
     login::{self, Proved},
     new_secret, not_logged_in,
 };
@@ -165,9 +165,10 @@ impl Auth {
         Ok(Some(Self::caller(&live, Source::Web, address, now)))
     }
 
-    /// Whether the session still lives. Does not count as use: an open page is not a person.
-    pub(crate) async fn web_peek(&self, token: &Token) -> Result<bool, Fault> {
-        Ok(db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?.is_some())
+    /// What the session's owner may do at this moment, while it lives. Does not count as use: an open page is not a person.
+    pub(crate) async fn web_peek(&self, token: &Token) -> Result<Option<(Role, Scope)>, Fault> {
+        let live = db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?;
+        Ok(live.map(|live| (live.role(), Scope::within([live.limit()]))))
     }
 
     /// Ends it.

@@ -86,7 +86,7 @@ export function answer(content: DocumentFragment): boolean {
 
 export function toLogin(): void {
   const here = location.pathname + location.search;
-  location.assign(`/login?next=${encodeURIComponent(here)}`);
+  location.assign(`/login?ended=1&next=${encodeURIComponent(here)}`);
 }
 
 /** Where in the texts of a row a character is: a row is several texts when it has colours. */

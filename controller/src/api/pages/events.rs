@@ -75,6 +75,8 @@ pub(super) async fn stream(
     let asked = Asked::new(&pairs);
     let stop = state.stop.clone();
     let events: Events = match asked.view.as_str() {
+        // Nothing on it moves but who is looking.
+        "account" => futures_util::stream::pending().boxed(),
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
         "hosts" => hosts_events(state.clone(), &session).boxed(),
         "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
@@ -122,8 +124,13 @@ fn guarded(
                 },
                 _ = beat.tick() => yield Event::beat(now_usec()),
                 _ = look.tick() => match state.auth.web_peek(&session.token).await {
-                    Ok(true) => {}
-                    Ok(false) => {
+                    Ok(Some((role, scope))) if role == session.caller.role && scope == session.caller.scope => {}
+                    // The page is another one for them now, and so is its stream.
+                    Ok(Some(_)) => {
+                        yield Event::reshape();
+                        return;
+                    }
+                    Ok(None) => {
                         yield Event::session_ended();
                         return;
                     }

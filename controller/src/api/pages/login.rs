@@ -9,11 +9,14 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use hms_proto::fault::{Fault, FaultKind};
-use hms_web::pages::{InvitationPage, LoginCodePage, LoginPage, LoginProblem};
+use hms_web::{
+    frame::Notice,
+    pages::{InvitationPage, LoginCodePage, LoginPage, LoginProblem},
+};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Problem, page, session::Session};
+use super::{Problem, page, problem::notice, session::Session};
 use crate::{
     auth::{self, web::Entered},
     state::State,
@@ -125,33 +128,50 @@ pub(super) struct Chosen {
     again: auth::Password,
 }
 
+/// The page of the second step, for whoever comes back to it; without a first step there is none.
+pub(super) async fn code_page(headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+    let next = own_path(&asked.next);
+    match auth::web::step_of(&headers) {
+        Some(_) => page(&LoginCodePage { next, problem: None }),
+        None => Redirect::to("/login").into_response(),
+    }
+}
+
 /// Where somebody who was invited chooses a password. The code stands behind the `#` of the address, which only their browser sees.
 pub(super) async fn invitation() -> Response {
     page(&InvitationPage::default())
 }
 
+/// Sets the password, and logs in with it.
 pub(super) async fn accept(
     Shared(state): Shared<State>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Form(chosen): Form<Chosen>,
 ) -> Response {
-    let code = chosen.code.trim();
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let (code, address) = (chosen.code.trim().trim_start_matches('#'), address.ip());
     let accepted = match chosen.password.is(&chosen.again) {
-        true => state.auth.accept_invitation(code, &chosen.password, auth::Source::Web, address.ip()).await,
+        true => state.auth.accept_invitation(code, &chosen.password, auth::Source::Web, address).await,
         false => Err(Fault::invalid("the two passwords are not the same").hint("Type the same one twice.")),
     };
-    match accepted {
-        Ok(username) => {
-            page(&LoginPage { username, problem: Some(LoginProblem::Welcome), ..LoginPage::default() })
-        }
+    let username = match accepted {
+        Ok(username) => username,
         Err(fault) => {
             let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::BAD_REQUEST);
-            let shown = InvitationPage {
-                code: code.chars().take(64).collect(),
-                problem: Some((fault.message.clone(), fault.next().to_owned())),
-            };
-            (status, page(&shown)).into_response()
+            let Notice { message, hint, .. } = notice(&fault);
+            let code = code.chars().take(64).collect();
+            return (status, page(&InvitationPage { code, problem: Some((message, hint)) })).into_response();
         }
+    };
+    match state.auth.web_login(&username, &chosen.password, address, agent).await {
+        Ok(Entered::Session(token)) => logged_in(&token, ""),
+        Ok(Entered::CodeNeeded(step)) => {
+            let cookie = [(header::SET_COOKIE, auth::web::step_cookie(&step))];
+            (cookie, page(&LoginCodePage::default())).into_response()
+        }
+        // The password is set; the login is theirs to try.
+        Err(_) => page(&LoginPage { username, problem: Some(LoginProblem::Welcome), ..LoginPage::default() }),
     }
 }
 
@@ -169,7 +189,7 @@ pub(super) async fn leave(Shared(state): Shared<State>, session: Session) -> Res
 }
 
 /// A path of this site, or nothing: never the way to another one.
-fn own_path(next: &str) -> String {
+pub(super) fn own_path(next: &str) -> String {
     let own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t']);
     if own { next.to_owned() } else { String::new() }
 }

@@ -1,5 +1,7 @@
 //! The pages: handlers that fill the structs of hms-web.
 
+mod account;
+mod api_docs;
 mod app;
 mod app_form;
 mod app_plan;
@@ -9,6 +11,7 @@ mod apps;
 mod asked;
 mod audit;
 mod configs;
+mod confirm;
 mod dashboard;
 mod deploy;
 mod deploy_events;
@@ -17,6 +20,7 @@ mod events;
 mod hosts;
 mod login;
 mod logs;
+mod people_form;
 mod problem;
 mod run_events;
 mod runs;
@@ -25,14 +29,17 @@ mod script_form;
 mod scripts;
 mod session;
 mod settings;
+mod users;
 mod view;
 mod view_apps;
 mod view_jobs;
+mod view_people;
 
 use axum::{
     Router,
     extract::Path,
     http::{HeaderMap, header},
+    middleware,
     response::{Html, IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
@@ -47,7 +54,7 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 50] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 60] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
@@ -93,9 +100,19 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 50] {
         ("/schedules/{id}/remove", post(schedules::remove)),
         ("/audit", get(audit::show)),
         ("/settings", get(settings::show)),
+        ("/settings/password", post(account::change_password)),
+        ("/settings/totp", post(account::second_factor)),
+        ("/settings/sessions/end-others", post(settings::end_others)),
         ("/settings/sessions/{id}/revoke", post(settings::revoke)),
+        ("/settings/tokens/new", get(account::new_token).post(account::make_token)),
+        ("/settings/tokens/{id}/revoke", post(account::revoke_token)),
+        ("/settings/users", get(users::list)),
+        ("/settings/users/{name}", get(users::show).post(users::act)),
+        ("/settings/invite", get(users::new).post(users::invite)),
+        ("/settings/api", get(api_docs::show)),
+        ("/confirm", get(confirm::show).post(confirm::prove)),
         ("/login", get(login::show).post(login::enter)),
-        ("/login/code", post(login::code)),
+        ("/login/code", get(login::code_page).post(login::code)),
         ("/login/invitation", get(login::invitation).post(login::accept)),
         ("/logout", post(login::leave)),
         ("/static/{*path}", get(asset)),
@@ -104,7 +121,9 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 50] {
 
 /// The pages.
 pub(super) fn router() -> Router<State> {
-    routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+    let routes =
+        routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    routes.layer(middleware::from_fn(confirm::offer))
 }
 
 /// A page, whole.
@@ -132,6 +151,9 @@ fn view(caller: &Caller) -> hms_web::View {
 
 async fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Frame {
     let mut palette = PaletteEntry::places();
+    if role(caller).administers() {
+        palette.extend(PaletteEntry::admin_places());
+    }
     for app in state.fleet.apps().iter() {
         palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
     }

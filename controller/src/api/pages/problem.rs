@@ -2,7 +2,10 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use hms_proto::fault::{Fault, FaultKind};
-use hms_web::pages::{ProblemKind, ProblemPage};
+use hms_web::{
+    frame::{Notice, Tone},
+    pages::{ProblemKind, ProblemPage},
+};
 use http::StatusCode;
 use tonic::Status;
 
@@ -11,11 +14,20 @@ use tonic::Status;
 pub(crate) struct Problem {
     fault: Fault,
     request_id: String,
+    /// Where the form is that asks for a confirmation.
+    form: Option<String>,
+}
+
+/// On an answer: it waits for a proof of who somebody is.
+#[derive(Debug, Clone)]
+pub(super) struct Unproved {
+    /// The form to go back to; else the page that it was sent from.
+    pub(super) form: Option<String>,
 }
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self { fault, request_id: String::new() }
+        Self { fault, request_id: String::new(), form: None }
     }
 }
 
@@ -34,7 +46,23 @@ impl From<hms_proto::names::NameError> for Problem {
 impl Problem {
     /// With what finds it in the log.
     pub(super) fn of(fault: Fault, caller: &crate::auth::Caller) -> Self {
-        Self { fault, request_id: caller.request_id.to_string() }
+        Self { fault, request_id: caller.request_id.to_string(), form: None }
+    }
+
+    /// Asks for a confirmation, and leads back to a form.
+    pub(super) fn unproved(form: &str) -> Self {
+        let fault = Fault::new(FaultKind::ProofNeeded, "this needs a confirmation of who you are");
+        Self { form: Some(form.to_owned()), ..fault.into() }
+    }
+
+    /// The fault as a notice beside the form; what needs a confirmation, or a login, is no matter of the form.
+    pub(super) fn beside(fault: Fault, form: Option<String>) -> Result<Notice, Self> {
+        match fault.kind() {
+            FaultKind::ProofNeeded | FaultKind::Unauthenticated => {
+                Err(Self { fault, request_id: String::new(), form })
+            }
+            _ => Ok(notice(&fault)),
+        }
     }
 }
 
@@ -43,7 +71,12 @@ impl IntoResponse for Problem {
         let kind = match self.fault.kind() {
             FaultKind::Unauthenticated => return Redirect::to("/login").into_response(),
             FaultKind::Invalid => ProblemKind::BadRequest,
-            FaultKind::Denied | FaultKind::ProofNeeded => ProblemKind::Denied,
+            FaultKind::Denied => ProblemKind::Denied,
+            FaultKind::ProofNeeded => {
+                let mut response = StatusCode::FORBIDDEN.into_response();
+                response.extensions_mut().insert(Unproved { form: self.form });
+                return response;
+            }
             FaultKind::NotFound => ProblemKind::NotFound,
             FaultKind::Conflict | FaultKind::Failed => ProblemKind::Unfit,
             FaultKind::Unreachable | FaultKind::Unknown => ProblemKind::Unreachable,
@@ -56,6 +89,14 @@ impl IntoResponse for Problem {
         let shown = ProblemPage { kind, message: self.fault.message, hint, request_id: self.request_id };
         (status, super::page(&shown)).into_response()
     }
+}
+
+/// A fault as people read it beside a form: with a capital letter and a full stop.
+pub(super) fn notice(fault: &Fault) -> Notice {
+    let mut chars = fault.message.chars();
+    let first = chars.next().map(|char| char.to_uppercase().to_string()).unwrap_or_default();
+    let message = format!("{first}{}.", chars.as_str().trim_end_matches('.'));
+    Notice { tone: Tone::Bad, message, hint: fault.next().to_owned() }
 }
 
 /// An address that leads nowhere.

@@ -52,7 +52,7 @@ fn to_login(parts: &Parts) -> Response {
     }
 }
 
-fn by_script(headers: &HeaderMap) -> bool {
+pub(super) fn by_script(headers: &HeaderMap) -> bool {
     headers.contains_key("x-requested-with")
         || headers.get(header::ACCEPT).is_some_and(|v| v == "text/event-stream")
 }
