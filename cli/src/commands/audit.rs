@@ -10,6 +10,7 @@ use hms_proto::{
 };
 
 use crate::{
+    commands::pages,
     complete,
     connect::Pace,
     failure::Result,
@@ -51,16 +52,13 @@ pub(crate) struct Audit {
     limit: u32,
 }
 
-/// The most that one answer holds.
-const PAGE: u32 = 500;
-
 impl Audit {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let when = |text: &Option<String>| match text {
             Some(text) => when::parse(text, &Local::now()),
             None => Ok(0),
         };
-        let mut request = ListAuditRequest {
+        let wanted = ListAuditRequest {
             actor: self.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
             host: self.host.as_ref().map(ToString::to_string).unwrap_or_default(),
             method: self.method.clone(),
@@ -70,19 +68,13 @@ impl Audit {
             ..ListAuditRequest::default()
         };
         let link = session.controller()?;
-        let mut list = ListAuditResponse::default();
-        let mut missing = self.limit;
-        while missing > 0 {
-            request.limit = missing.min(PAGE);
-            let page = link.answer(Pace::Look, link.audit(None, Pace::Look).list(request.clone())).await?;
-            missing = missing.saturating_sub(u32::try_from(page.records.len()).unwrap_or(u32::MAX));
-            list.records.extend(page.records);
-            list.next_before_seq = page.next_before_seq;
-            if page.next_before_seq == 0 {
-                break;
-            }
-            request.before_seq = page.next_before_seq;
-        }
+        let page = async |limit, before_seq| {
+            let request = ListAuditRequest { limit, before_seq, ..wanted.clone() };
+            let page = link.answer(Pace::Look, link.audit(None, Pace::Look).list(request)).await?;
+            Ok((page.records, page.next_before_seq))
+        };
+        let (records, next_before_seq) = pages::up_to(self.limit, page).await?;
+        let list = ListAuditResponse { records, next_before_seq };
         if session.out.data(&list)? {
             return Ok(());
         }

@@ -15,6 +15,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod nginx;
+mod pages;
 mod reach;
 pub(crate) mod schedules;
 pub(crate) mod scripts;

@@ -10,7 +10,7 @@ use hms_proto::{
 
 use super::work::{Work, noun};
 use crate::{
-    commands::jobs::took_cell,
+    commands::{jobs::took_cell, pages},
     complete,
     connect::{Connection, Pace},
     failure::Result,
@@ -32,8 +32,6 @@ pub(super) struct Wanted {
     limit: u32,
 }
 
-/// The most that one answer holds.
-const PAGE: u32 = 200;
 /// The most that an agent tells.
 const ON_HOST: u32 = 1_000;
 const EMPTY: &str = "No deployments yet. Begin one: hmsctl apps deploy KEY";
@@ -54,22 +52,14 @@ impl Wanted {
 
     async fn all(&self, link: &Connection) -> Result<ListDeploymentsResponse> {
         let key = self.key.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut request = ListDeploymentsRequest { key, ..ListDeploymentsRequest::default() };
-        let mut list = ListDeploymentsResponse::default();
-        let mut missing = self.limit;
-        while missing > 0 {
-            request.limit = missing.min(PAGE);
+        let page = async |limit, cursor| {
+            let request = ListDeploymentsRequest { key: key.clone(), limit, cursor };
             let mut deployments = link.deployments(None, Pace::Look);
-            let page = link.answer(Pace::Look, deployments.list(request.clone())).await?;
-            missing = missing.saturating_sub(u32::try_from(page.deployments.len()).unwrap_or(u32::MAX));
-            list.deployments.extend(page.deployments);
-            list.next_cursor.clone_from(&page.next_cursor);
-            if page.next_cursor.is_empty() {
-                break;
-            }
-            request.cursor = page.next_cursor;
-        }
-        Ok(list)
+            let page = link.answer(Pace::Look, deployments.list(request)).await?;
+            Ok((page.deployments, page.next_cursor))
+        };
+        let (deployments, next_cursor) = pages::up_to(self.limit, page).await?;
+        Ok(ListDeploymentsResponse { deployments, next_cursor })
     }
 
     async fn on_host(&self, session: &Session, link: &Connection) -> Result<()> {

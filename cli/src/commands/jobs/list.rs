@@ -10,6 +10,7 @@ use hms_proto::{
 
 use super::outcome::{exit_cell, took_cell};
 use crate::{
+    commands::pages,
     complete,
     connect::{Connection, Pace},
     failure::Result,
@@ -43,8 +44,6 @@ pub(super) struct Wanted {
     limit: u32,
 }
 
-/// The most that one answer holds.
-const PAGE: u32 = 200;
 /// The most that an agent tells.
 const ON_HOST: u32 = 1_000;
 
@@ -64,28 +63,20 @@ impl Wanted {
 
     async fn runs(&self, link: &Connection) -> Result<ListRunsResponse> {
         let text = |name: Option<String>| name.unwrap_or_default();
-        let mut request = ListRunsRequest {
+        let wanted = ListRunsRequest {
             script: text(self.script.as_ref().map(ToString::to_string)),
             host: text(self.host.as_ref().map(ToString::to_string)),
             actor: text(self.actor.as_ref().map(ToString::to_string)),
             state: text(self.state.clone()),
             ..ListRunsRequest::default()
         };
-        let mut list = ListRunsResponse::default();
-        let mut missing = self.limit;
-        while missing > 0 {
-            request.limit = missing.min(PAGE);
-            let page =
-                link.answer(Pace::Look, link.jobs(None, Pace::Look).list_runs(request.clone())).await?;
-            missing = missing.saturating_sub(u32::try_from(page.runs.len()).unwrap_or(u32::MAX));
-            list.runs.extend(page.runs);
-            list.next_cursor.clone_from(&page.next_cursor);
-            if page.next_cursor.is_empty() {
-                break;
-            }
-            request.cursor = page.next_cursor;
-        }
-        Ok(list)
+        let page = async |limit, cursor| {
+            let request = ListRunsRequest { limit, cursor, ..wanted.clone() };
+            let page = link.answer(Pace::Look, link.jobs(None, Pace::Look).list_runs(request)).await?;
+            Ok((page.runs, page.next_cursor))
+        };
+        let (runs, next_cursor) = pages::up_to(self.limit, page).await?;
+        Ok(ListRunsResponse { runs, next_cursor })
     }
 
     async fn on_host(&self, session: &Session, link: &Connection) -> Result<()> {

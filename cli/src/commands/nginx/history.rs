@@ -17,6 +17,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    commands::pages,
     connect::Pace,
     dialog::{ask::choose, diff},
     failure::Result,
@@ -26,9 +27,6 @@ use crate::{
         table::{Cell, Look, Table},
     },
 };
-
-/// The most that one answer holds.
-const PAGE: u32 = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct History {
@@ -42,24 +40,15 @@ pub(super) struct History {
 
 impl History {
     pub(super) async fn run(self, target: &Target<'_>) -> Result<()> {
-        let mut request = ListVersionsRequest {
-            host: target.label.clone(),
-            path: self.path.as_ref().map(ToString::to_string).unwrap_or_default(),
-            ..ListVersionsRequest::default()
+        let path = self.path.as_ref().map(ToString::to_string).unwrap_or_default();
+        let page = async |limit, before_id| {
+            let (host, path) = (target.label.clone(), path.clone());
+            let request = ListVersionsRequest { host, path, limit, before_id };
+            let page = target.link.answer(Pace::Look, target.history()?.list(request)).await?;
+            Ok((page.versions, page.next_before_id))
         };
-        let mut list = ListVersionsResponse::default();
-        let mut missing = self.limit;
-        while missing > 0 {
-            request.limit = missing.min(PAGE);
-            let page = target.link.answer(Pace::Look, target.history()?.list(request.clone())).await?;
-            missing = missing.saturating_sub(u32::try_from(page.versions.len()).unwrap_or(u32::MAX));
-            list.versions.extend(page.versions);
-            list.next_before_id = page.next_before_id;
-            if page.next_before_id == 0 {
-                break;
-            }
-            request.before_id = page.next_before_id;
-        }
+        let (rows, next_before_id) = pages::up_to(self.limit, page).await?;
+        let list = ListVersionsResponse { versions: rows, next_before_id };
         if target.session.out.data(&list)? {
             return Ok(());
         }
