@@ -18,7 +18,7 @@ use crate::{
     jobs::{Set, words},
     systemd::{
         Session, fault_of, path_of_name,
-        transient::{self, Properties, job_ended},
+        transient::{self, Properties, WALLS, job_ended},
     },
 };
 
@@ -301,20 +301,7 @@ fn limits(set: &mut Set, confined: &Confined, kind: &str) {
 }
 
 fn walls(set: &mut Set, confined: &Confined) {
-    set.switch_on(&[
-        "NoNewPrivileges",
-        "PrivateTmp",
-        "PrivateDevices",
-        "ProtectKernelTunables",
-        "ProtectKernelModules",
-        "ProtectKernelLogs",
-        "ProtectControlGroups",
-        "ProtectClock",
-        "ProtectHostname",
-        "RestrictSUIDSGID",
-        "RestrictRealtime",
-        "LockPersonality",
-    ]);
+    set.switch_on(&WALLS);
     set.add("CapabilityBoundingSet", 0_u64);
     set.add("AmbientCapabilities", 0_u64);
     set.add("ProtectSystem", "strict");

@@ -17,7 +17,7 @@ use super::{capabilities, record::Record, record::Store};
 use crate::{
     exec::launch::{LAUNCH, SCRIPT},
     internal,
-    systemd::transient::Properties,
+    systemd::transient::{Properties, WALLS},
 };
 
 /// For the launcher, which is in the same control group.
@@ -130,20 +130,7 @@ fn limits(set: &mut Set, plan: &Plan<'_>) {
 
 fn sandbox(set: &mut Set, plan: &Plan<'_>) -> Result<(), Fault> {
     let script = plan.script;
-    set.switch_on(&[
-        "NoNewPrivileges",
-        "PrivateTmp",
-        "PrivateDevices",
-        "ProtectKernelTunables",
-        "ProtectKernelModules",
-        "ProtectKernelLogs",
-        "ProtectControlGroups",
-        "ProtectClock",
-        "ProtectHostname",
-        "RestrictSUIDSGID",
-        "RestrictRealtime",
-        "LockPersonality",
-    ]);
+    set.switch_on(&WALLS);
     set.add("ProtectSystem", "strict");
     set.add("ProtectHome", "read-only");
     // None may be made.

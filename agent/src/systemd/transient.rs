@@ -18,6 +18,22 @@ pub(crate) const STOP: Duration = Duration::from_secs(60);
 /// For a unit that puts much back when it is stopped.
 pub(crate) const STOP_LONG: Duration = Duration::from_secs(600);
 
+/// What is walled off from work that is not trusted: it has no use for any of it.
+pub(crate) const WALLS: [&str; 12] = [
+    "NoNewPrivileges",
+    "PrivateTmp",
+    "PrivateDevices",
+    "ProtectKernelTunables",
+    "ProtectKernelModules",
+    "ProtectKernelLogs",
+    "ProtectControlGroups",
+    "ProtectClock",
+    "ProtectHostname",
+    "RestrictSUIDSGID",
+    "RestrictRealtime",
+    "LockPersonality",
+];
+
 /// Properties of a unit, as D-Bus has them.
 pub(crate) type Properties = Vec<(String, OwnedVariant)>;
 
