@@ -24,10 +24,19 @@ pub(crate) fn read() -> Vec<Filesystem> {
 
 fn measure(mount_point: &str) -> Option<Filesystem> {
     let stat = rustix::fs::statvfs(mount_point).ok()?;
-    let total_bytes = stat.f_blocks.checked_mul(stat.f_frsize)?;
-    let free = stat.f_bavail.checked_mul(stat.f_frsize)?;
-    let used_bytes = total_bytes.saturating_sub(free);
-    (total_bytes > 0).then(|| Filesystem { mount_point: mount_point.to_owned(), total_bytes, used_bytes })
+    let (used, free) = (stat.f_blocks.checked_sub(stat.f_bfree)?, stat.f_bavail);
+    room(used, free, stat.f_frsize).map(|(total_bytes, used_bytes)| Filesystem {
+        mount_point: mount_point.to_owned(),
+        total_bytes,
+        used_bytes,
+    })
+}
+
+/// How much room programs have, and how much of it is taken. What is reserved for root is neither: a disk is full when
+/// programs find it full, and df(1) says the same.
+fn room(used: u64, free: u64, block: u64) -> Option<(u64, u64)> {
+    let total = used.checked_add(free)?.checked_mul(block)?;
+    (total > 0).then_some((total, used * block))
 }
 
 /// The mount points to measure. A device that is mounted several times, as sandboxes do, is measured at the shortest;
@@ -68,6 +77,15 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 1000 blocks, of which 50 are reserved: `df` says 50 % of the one, and 100 % of the other.
+    #[test]
+    fn what_is_reserved_for_root_is_not_room() {
+        assert_eq!(room(475, 475, 4096), Some((950 * 4096, 475 * 4096)));
+        assert_eq!(room(950, 0, 4096), Some((950 * 4096, 950 * 4096)));
+        assert_eq!(room(0, 0, 4096), None);
+        assert_eq!(room(u64::MAX, 1, 1), None);
+    }
 
     #[test]
     fn each_local_disk_once() {
