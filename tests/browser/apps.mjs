@@ -1,6 +1,6 @@
 // Apps: add one, give it secrets, deploy it and watch, see why another does not go live, go back, take it away.
 
-import { examine, expect, logIn, screenshot, setting, withPage } from "./lib.mjs";
+import { examine, expect, inOrder, logIn, screenshot, setting, withPage } from "./lib.mjs";
 
 const PATIENCE = { timeout: 60_000 };
 /** A deployment boots Rails twice. */
@@ -300,13 +300,4 @@ const STEPS = {
   takeItAway,
 };
 
-await withPage(async (page, context) => {
-  for (const [name, step] of Object.entries(STEPS)) {
-    const begun = Date.now();
-    await step(page, context).catch((error) => {
-      error.message = `${name}: ${error.message}`;
-      throw error;
-    });
-    console.log(`${name}: ${Date.now() - begun} ms`);
-  }
-});
+await withPage((page, context) => inOrder(STEPS, page, context));

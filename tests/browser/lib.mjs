@@ -49,6 +49,18 @@ export async function withPage(work, options = {}) {
   }
 }
 
+/** Takes one step after the other; which one failed is said with why, and how long each took. */
+export async function inOrder(steps, page, context) {
+  for (const [name, step] of Object.entries(steps)) {
+    const begun = Date.now();
+    await step(page, context).catch((error) => {
+      error.message = `${name}: ${error.message}`;
+      throw error;
+    });
+    console.log(`${name}: ${Date.now() - begun} ms`);
+  }
+}
+
 /** Collects what must not happen on any page: errors in scripts, refused content, requests to others. */
 function watch(context) {
   const faults = [];

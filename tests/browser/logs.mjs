@@ -1,7 +1,7 @@
 // The logs: live, searched, unfolded, narrowed, brushed, very long, over a break, on a phone, and without scripts.
 
 import { request } from "node:http";
-import { examine, expect, logIn, onHost, withPage } from "./lib.mjs";
+import { examine, expect, inOrder, logIn, onHost, withPage } from "./lib.mjs";
 
 const PATIENCE = { timeout: 60_000 };
 
@@ -240,12 +240,5 @@ const STEPS = {
 
 await withPage(async (page, context) => {
   await logIn(page);
-  for (const [name, step] of Object.entries(STEPS)) {
-    const begun = Date.now();
-    await step(page, context).catch((error) => {
-      error.message = `${name}: ${error.message}`;
-      throw error;
-    });
-    console.log(`${name}: ${Date.now() - begun} ms`);
-  }
+  await inOrder(STEPS, page, context);
 });

@@ -1,7 +1,7 @@
 // Scripts: find one, fill in its form, run it, watch it, find what it wrote, run it again, let it run by itself.
 
 import { readFile } from "node:fs/promises";
-import { examine, expect, logIn, onHost, withPage } from "./lib.mjs";
+import { examine, expect, inOrder, logIn, onHost, withPage } from "./lib.mjs";
 
 const PATIENCE = { timeout: 60_000 };
 const ENDS = "/run/hms-walk-ends";
@@ -179,13 +179,4 @@ const STEPS = {
   labelTheHost,
 };
 
-await withPage(async (page) => {
-  for (const [name, step] of Object.entries(STEPS)) {
-    const begun = Date.now();
-    await step(page).catch((error) => {
-      error.message = `${name}: ${error.message}`;
-      throw error;
-    });
-    console.log(`${name}: ${Date.now() - begun} ms`);
-  }
-});
+await withPage((page, context) => inOrder(STEPS, page, context));

@@ -1,7 +1,7 @@
 // A working day: log in, look, restart, stop, start, follow the log, add a host, read the audit, log out.
 
 import { request } from "node:http";
-import { examine, expect, logIn, onHost, setting, withPage } from "./lib.mjs";
+import { examine, expect, inOrder, logIn, onHost, setting, withPage } from "./lib.mjs";
 
 const PATIENCE = { timeout: 60_000 };
 
@@ -233,13 +233,4 @@ const STEPS = {
   leave,
 };
 
-await withPage(async (page, context) => {
-  for (const [name, step] of Object.entries(STEPS)) {
-    const begun = Date.now();
-    await step(page, context).catch((error) => {
-      error.message = `${name}: ${error.message}`;
-      throw error;
-    });
-    console.log(`${name}: ${Date.now() - begun} ms`);
-  }
-});
+await withPage((page, context) => inOrder(STEPS, page, context));
