@@ -61,7 +61,11 @@ async fn set_secret(yard: &Yard, value: &str) -> Result<()> {
 #[tokio::test]
 async fn the_kind_of_restart_follows_from_what_is_new() -> Result<()> {
     let yard = Yard::new().await?;
-    let repository = yard.add(KEY, "cigar", |spec| (spec.workers, spec.health_timeout_s) = (2, 30)).await?;
+    let repository = yard
+        .add(KEY, "cigar", |spec| {
+            (spec.workers, spec.health_timeout_s, spec.asset_tasks) = (2, 30, Vec::new());
+        })
+        .await?;
     yard.deploy_well(KEY).await?;
     code_alone_is_phased(&yard, &repository).await?;
     secrets_need_a_new_process(&yard).await?;

@@ -61,7 +61,8 @@ async fn next(yard: &Yard, repository: &Repository, version: &str, secret: &str)
 #[tokio::test]
 async fn going_back_brings_code_secrets_and_units_of_then() -> Result<()> {
     let yard = Yard::apart().await?;
-    let repository = yard.add(KEY, "cigar", |spec| spec.keep_releases = 10).await?;
+    let repository =
+        yard.add(KEY, "cigar", |spec| (spec.keep_releases, spec.asset_tasks) = (10, Vec::new())).await?;
     yard.deploy_well(KEY).await?;
     let second = next(&yard, &repository, "2", "two").await?;
     let third = next(&yard, &repository, "3", "three").await?;

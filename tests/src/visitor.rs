@@ -9,6 +9,9 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::time::sleep;
 
+/// Between two visits: long enough to leave the machine to what is tested.
+const PAUSE: Duration = Duration::from_millis(25);
+
 /// What an app answers at /version: which code it is, and where that came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -61,7 +64,7 @@ impl Load {
                     Ok(answer) => visits.versions.push(answer.version),
                     Err(error) => visits.failed.push(format!("{error:#}")),
                 }
-                sleep(Duration::from_millis(10)).await;
+                sleep(PAUSE).await;
             }
             visits
         });

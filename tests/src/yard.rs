@@ -25,6 +25,9 @@ use crate::world::{Plan, World};
 /// From the first step to the last, on a busy machine.
 const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(240);
 
+/// How often it is asked what became of a deployment; each time costs the controller something.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// Visitors wait while an app restarts, and longer on a busy machine; nginx gives up after a minute.
 const VISIT_LIMIT: Duration = Duration::from_secs(65);
 
@@ -181,7 +184,7 @@ impl Yard {
             if Instant::now() > deadline {
                 bail!("not in time: {now:?}\n{}", self.output(id).await.unwrap_or_default());
             }
-            sleep(Duration::from_millis(50)).await;
+            sleep(GLANCE).await;
         }
     }
 

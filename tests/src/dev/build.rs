@@ -38,6 +38,10 @@ pub(crate) fn binaries(folder: &str, configure: impl FnOnce(&mut Command)) -> Re
     let mut command = cargo(&["build", "--workspace", "--bins"]);
     configure(&mut command);
     must_succeed(command)?;
+    copies(folder)
+}
+
+fn copies(folder: &str) -> Result<PathBuf> {
     let built = paths::binaries();
     let target = paths::cache().join(folder);
     std::fs::create_dir_all(&target)?;
@@ -63,20 +67,26 @@ pub(crate) fn measured() -> Result<PathBuf> {
     Ok(paths::binaries().with_file_name("bench-run"))
 }
 
-/// The test programs of the workspace, built if need be.
-pub(crate) fn test_programs(configure: impl FnOnce(&mut Command)) -> Result<Vec<PathBuf>> {
-    let mut command = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+/// As [`binaries`], and the test programs of the workspace. In one run of cargo: the largest crates are compiled for both, and
+/// neither waits for the other.
+pub(crate) fn with_tests(
+    folder: &str,
+    configure: impl FnOnce(&mut Command),
+) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let json = "--message-format=json-render-diagnostics";
+    let mut command = cargo(&["build", "--workspace", "--bins", "--tests", json]);
     configure(&mut command);
     let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("the tests do not build");
+        bail!("the programs or their tests do not build");
     }
     let messages = output.stdout.split(|byte| *byte == b'\n');
     let values = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    Ok(values
+    let programs = values
         .filter(|value| value["profile"]["test"] == true)
         .filter_map(|value| value["executable"].as_str().map(PathBuf::from))
-        .collect())
+        .collect();
+    Ok((copies(folder)?, programs))
 }
 
 fn replace(from: &Path, to: &Path) -> Result<()> {

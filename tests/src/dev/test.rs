@@ -10,12 +10,14 @@ use crate::coverage::Coverage;
 use crate::database::Database;
 use crate::progress;
 
+/// On a machine with few cores: three that wait for their hosts most of the time (see .config/nextest.toml), and one that does not.
+const THREADS: usize = 4;
+
 /// Runs all tests, or those whose name contains the filter.
 pub(crate) fn run(filter: Option<&str>) -> Result<ExitCode> {
     testbed::require_root()?;
     let coverage = Coverage::start()?;
-    let binaries = build::binaries("bin-test", |command| coverage.instrument(command))?;
-    let mut programs = build::test_programs(|command| coverage.instrument(command))?;
+    let (binaries, mut programs) = build::with_tests("bin-test", |command| coverage.instrument(command))?;
     programs.extend(BINARIES.map(|name| binaries.join(name)));
     progress::image()?;
     let database = Database::start()?;
@@ -41,7 +43,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<ExitCode> {
 fn runner(filter: Option<&str>) -> Result<Command> {
     let has_nextest = Command::new("cargo-nextest").args(["nextest", "--version"]).output().is_ok();
     let mut command = if has_nextest {
-        build::cargo(&["nextest", "run", "--workspace"])
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        build::cargo(&["nextest", "run", "--workspace", &format!("--test-threads={}", cores.max(THREADS))])
     } else {
         build::cargo(&["test", "--workspace", "--no-fail-fast"])
     };
