@@ -20,8 +20,8 @@ use tonic::Status;
 
 use super::{
     app, deploy, deployments,
-    events::{Events, Sent, last_event_id, next, refused},
-    run_events::{Asked, fresh},
+    events::{Events, Sent, next},
+    run_events::{Asked, fresh, told},
     session::Session,
     view, view_apps,
 };
@@ -132,19 +132,8 @@ enum Piece {
     Output(Box<JobOutput>),
 }
 
-pub(super) async fn of_one(
-    state: &State,
-    session: &Session,
-    headers: &HeaderMap,
-    mut asked: Asked,
-) -> Events {
-    if let Some(last) = last_event_id(headers) {
-        asked.after = last;
-    }
-    match pieces(state, session, asked).await {
-        Ok(events) => events,
-        Err(status) => refused(&Fault::from_status(&status)),
-    }
+pub(super) async fn of_one(state: &State, session: &Session, headers: &HeaderMap, asked: Asked) -> Events {
+    told(pieces(state, session, asked.resumed(headers)).await)
 }
 
 async fn pieces(state: &State, session: &Session, asked: Asked) -> Result<Events, Status> {

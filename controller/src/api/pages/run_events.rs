@@ -25,24 +25,26 @@ pub(super) struct Asked {
     pub(super) after: String,
 }
 
+impl Asked {
+    /// Goes on where the stream before it ended, when a browser says so.
+    pub(super) fn resumed(mut self, headers: &HeaderMap) -> Self {
+        self.after = last_event_id(headers).unwrap_or(self.after);
+        self
+    }
+}
+
 enum Piece {
     Run(Run),
     Output(JobOutput),
 }
 
-pub(super) async fn stream(
-    state: &State,
-    session: &Session,
-    headers: &HeaderMap,
-    mut asked: Asked,
-) -> Events {
-    if let Some(last) = last_event_id(headers) {
-        asked.after = last;
-    }
-    match pieces(state, session, asked).await {
-        Ok(events) => events,
-        Err(status) => refused(&Fault::from_status(&status)),
-    }
+pub(super) async fn stream(state: &State, session: &Session, headers: &HeaderMap, asked: Asked) -> Events {
+    told(pieces(state, session, asked.resumed(headers)).await)
+}
+
+/// A stream; or one that says why there is none.
+pub(super) fn told(pieces: Result<Events, Status>) -> Events {
+    pieces.unwrap_or_else(|status| refused(&Fault::from_status(&status)))
 }
 
 async fn pieces(state: &State, session: &Session, asked: Asked) -> Result<Events, Status> {
