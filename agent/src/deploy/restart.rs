@@ -14,7 +14,7 @@ use crate::{
         App,
         installed::{Installed, Running},
     },
-    systemd::{Bus, Busy, Session, Then, Verb, act_then, fault_of, path_of_name, read_unit},
+    systemd::{Bus, Busy, Session, Verb, act, fault_of, path_of_name, read_unit},
 };
 
 const USR1: i32 = 10;
@@ -291,7 +291,7 @@ impl Restart<'_> {
     /// Starts what was put back. What runs meanwhile is not worth keeping.
     pub(crate) async fn again(&self) -> Result<(), Fault> {
         self.act(Verb::Start, &self.app.socket_unit()).await?;
-        self.act_then(Verb::Restart, &self.app.service(), Then::Settle).await.map(drop)
+        self.act(Verb::Restart, &self.app.service()).await.map(drop)
     }
 
     /// Stops the app and its socket, if they run.
@@ -306,14 +306,9 @@ impl Restart<'_> {
         Ok(())
     }
 
-    /// What was started need not settle: the app has to be well next, and its process the same all the while.
     async fn act(&self, verb: Verb, name: &str) -> Result<Unit, Fault> {
-        self.act_then(verb, name, Then::Return).await
-    }
-
-    async fn act_then(&self, verb: Verb, name: &str, then: Then) -> Result<Unit, Fault> {
         let name = UnitName::try_from(name)?;
-        let done = act_then(self.bus, &Busy::default(), verb, &name, then).await?;
+        let done = act(self.bus, &Busy::default(), verb, &name).await?;
         Ok(done.unit.unwrap_or_default())
     }
 }

@@ -55,32 +55,12 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Does this with the unit, and returns what the unit is like a moment afterwards.
+/// Does this with the unit, and returns what the unit is like afterwards.
 pub(crate) async fn act(
     bus: &Bus,
     busy: &Busy,
     verb: Verb,
     name: &UnitName,
-) -> Result<UnitActionResponse, Fault> {
-    act_then(bus, busy, verb, name, Then::Settle).await
-}
-
-/// Whether a unit that was started is looked at for a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// It is.
-    Settle,
-    /// It is not: the caller finds out whether it is well, and more thoroughly.
-    Return,
-}
-
-/// As [`act`], with a choice of what follows a start.
-pub(crate) async fn act_then(
-    bus: &Bus,
-    busy: &Busy,
-    verb: Verb,
-    name: &UnitName,
-    then: Then,
 ) -> Result<UnitActionResponse, Fault> {
     let began = Instant::now();
     let session = bus.session().await?;
@@ -89,7 +69,7 @@ pub(crate) async fn act_then(
     let _claim = busy.claim(loaded.names.first().map_or(name.as_str(), String::as_str))?;
     let unit = match verb {
         Verb::Enable | Verb::Disable => at_boot(&session, verb, name, &loaded).await?,
-        _ => now(&session, verb, name, &loaded, then).await?,
+        _ => now(&session, verb, name, &loaded).await?,
     };
     let took_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
     Ok(UnitActionResponse { unit: Some(unit), took_ms })
@@ -113,13 +93,7 @@ async fn at_boot(session: &Session, verb: Verb, name: &UnitName, loaded: &Loaded
     look(session, name, loaded).await
 }
 
-async fn now(
-    session: &Session,
-    verb: Verb,
-    name: &UnitName,
-    loaded: &Loaded,
-    then: Then,
-) -> Result<Unit, Fault> {
+async fn now(session: &Session, verb: Verb, name: &UnitName, loaded: &Loaded) -> Result<Unit, Fault> {
     let fault = |e| fault_of(&e, name.as_str());
     let since_usec = now_usec();
     // Before the call: a job may be over before its answer is read.
@@ -139,7 +113,7 @@ async fn now(
         let unit = unit::read_if_there(session, &loaded.path).await.map_err(fault)?.unwrap_or_default();
         return Err(failure(verb, name, &result, &unit, since_usec).await);
     }
-    if !matches!(verb, Verb::Start | Verb::Restart) || then == Then::Return {
+    if !matches!(verb, Verb::Start | Verb::Restart) {
         return look(session, name, loaded).await;
     }
     match settle(session, &loaded.path, signals).await.map_err(fault)? {

@@ -10,7 +10,7 @@ mod unit;
 mod watch;
 pub(crate) mod work;
 
-pub(crate) use action::{Busy, Then, act_then};
+pub(crate) use action::{Busy, act};
 pub(crate) use bus::{Bus, Session, fault_of};
 pub(crate) use policy::Verb;
 pub(crate) use service::Units;
