@@ -112,7 +112,7 @@ async function switchTheSecondFactorOn() {
 
 async function logInWithTwoFactors() {
   await maria.locator(".menu summary").click();
-  await maria.getByRole("button", { name: "Log out" }).click();
+  await maria.getByRole("button", { name: "Log out", exact: true }).click();
   await maria.waitForURL(/\/login/);
   await maria.getByLabel("User name").fill("maria");
   await maria.getByLabel("Password").fill(PASSWORD);

@@ -79,7 +79,24 @@ class Stream {
     });
     // A browser tries again after a broken connection, but never after an answer that is not 200, and it does not tell
     // which it was: so every attempt is our own.
-    source.addEventListener("error", () => this.#ended || this.#again());
+    source.addEventListener("error", () => {
+      if (this.#ended) return;
+      if (this.#heard < this.#opened) void this.#askWhy(url);
+      this.#again();
+    });
+  }
+
+  /** A stream that never began may be one of a login that has ended meanwhile. */
+  async #askWhy(url: URL): Promise<void> {
+    const stop = new AbortController();
+    try {
+      const { status } = await fetch(url, { headers: { Accept: "text/event-stream" }, signal: stop.signal });
+      if (status === 401) toLogin();
+    } catch {
+      // Nobody answers: the stream is tried again anyway.
+    } finally {
+      stop.abort();
+    }
   }
 
   #hear(name: string): void {
