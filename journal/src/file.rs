@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Result, damaged, header::Header, payload::Decompressor, window::Windows};
+use crate::{Result, bytes::Bytes, damaged, header::Header, known::Known, payload, window::Windows};
 
 /// Kinds of object.
-const DATA: u8 = 1;
+pub(crate) const DATA: u8 = 1;
 const ENTRY: u8 = 3;
 const ENTRY_ARRAY: u8 = 6;
-const OBJECT_HEAD: u64 = 16;
+pub(crate) const OBJECT_HEAD: u64 = 16;
 const ENTRY_HEAD: u64 = 64;
 pub(crate) const ARRAY_HEAD: u64 = 24;
 /// More fields in one entry than journald takes (ENTRY_FIELD_COUNT_MAX).
@@ -24,8 +24,8 @@ const CHAIN_MOST: usize = 1 << 20;
 pub(crate) struct JournalFile {
     pub(crate) path: PathBuf,
     pub(crate) header: Header,
-    windows: Windows,
-    decompressor: Decompressor,
+    pub(crate) windows: Windows,
+    known: Known,
 }
 
 /// The head of an entry.
@@ -54,16 +54,26 @@ pub(crate) struct DataHead {
     length: u64,
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 impl JournalFile {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let windows = Windows::new(File::open(path)?)?;
+        Self::new(path, Bytes::File(File::open(path)?))
+    }
+
+    /// The same for bytes that are there already.
+    pub(crate) fn new(path: &Path, bytes: Bytes) -> Result<Self> {
+        let windows = Windows::new(bytes)?;
         let header = Header::read(&windows)?;
-        Ok(Self { path: path.to_owned(), header, windows, decompressor: Decompressor::new() })
+        Ok(Self { path: path.to_owned(), header, windows, known: Known::default() })
+    }
+
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.windows.size()
     }
 
     /// Looks whether anything was added. An archived file never changes.
@@ -148,9 +158,14 @@ impl JournalFile {
         }
     }
 
+    /// How many bytes of a data object come before its content.
+    pub(crate) fn data_head(&self) -> u64 {
+        if self.header.compact { 72 } else { 64 }
+    }
+
     /// The head of a data object.
     pub(crate) fn data(&self, offset: u64) -> Result<DataHead> {
-        let least = if self.header.compact { 72 } else { 64 };
+        let least = self.data_head();
         let (bytes, flags, size) = self.object::<64>(offset, DATA, least)?;
         Ok(DataHead {
             hash: u64_at(&bytes, 16),
@@ -169,7 +184,53 @@ impl JournalFile {
         // Brings what surrounds it into memory: its neighbours are mostly asked for next.
         let data = self.data(offset)?;
         let stored = self.windows.bytes(data.content, data.length)?;
-        self.decompressor.expand(data.flags, stored, offset, out)
+        payload::expand(data.flags, stored, offset, out)
+    }
+
+    /// The value of one field, the last one where there are several. `MESSAGE` is found fast: it mostly stands last.
+    pub(crate) fn field<'a>(
+        &mut self,
+        entry: &EntryHead,
+        name: &[u8],
+        into: &'a mut Vec<u8>,
+    ) -> Result<Option<&'a [u8]>> {
+        for index in (0..entry.items).rev() {
+            let item = self.item(entry, index)?;
+            self.content(item, into)?;
+            if into.len() > name.len() && into[name.len()] == b'=' && into.starts_with(name) {
+                return Ok(Some(&into[name.len() + 1..]));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Calls `with` for each field that has one of these names. Those that many entries share are read once.
+    pub(crate) fn fields(
+        &mut self,
+        entry: &EntryHead,
+        names: &'static [&'static [u8]],
+        mut with: impl FnMut(&[u8], &[u8]),
+    ) -> Result<()> {
+        let (mut items, mut content) = (Vec::new(), Vec::new());
+        self.known.about(names);
+        self.items(entry, &mut items)?;
+        let mut split = |content: &[u8]| {
+            if let Some(split) = memchr::memchr(b'=', content) {
+                with(&content[..split], &content[split + 1..]);
+            }
+        };
+        for item in items {
+            if let Some(known) = self.known.get(item) {
+                split(known);
+                continue;
+            }
+            self.content(item, &mut content)?;
+            let repeats = self.data(item)?.entries > 1;
+            if self.known.take(item, &content, repeats) {
+                split(&content);
+            }
+        }
+        Ok(())
     }
 
     /// Looks data up by its content.
@@ -224,11 +285,16 @@ impl JournalFile {
     pub(crate) fn places(&mut self, array: u64, most: u64, into: &mut Vec<u64>) -> Result<()> {
         let (places, _) = self.array(array)?;
         let (width, places) = (self.width(), places.min(most));
-        let bytes = self.windows.bytes(array + ARRAY_HEAD, places * width)?;
-        into.extend(bytes.chunks_exact(width as usize).map(|place| match width {
-            4 => u64::from(u32::from_le_bytes(place.try_into().expect("four bytes"))),
-            _ => u64_at(place, 0),
-        }));
+        decode(self.windows.bytes(array + ARRAY_HEAD, places * width)?, width, into);
+        Ok(())
+    }
+
+    /// A few places of an array from an index on, which it must have.
+    pub(crate) fn places_now(&self, array: u64, from: u64, count: u64, into: &mut Vec<u64>) -> Result<()> {
+        let width = self.width();
+        let mut bytes = vec![0; (count * width) as usize];
+        self.windows.read_now(array + ARRAY_HEAD + from * width, &mut bytes)?;
+        decode(&bytes, width, into);
         Ok(())
     }
 
@@ -237,4 +303,12 @@ impl JournalFile {
         // What cannot be read is told when it is asked for.
         self.windows.bytes(offset, 1).ok();
     }
+}
+
+/// Offsets of so many bytes.
+fn decode(bytes: &[u8], width: u64, into: &mut Vec<u64>) {
+    into.extend(bytes.chunks_exact(width as usize).map(|place| match width {
+        4 => u64::from(u32::from_le_bytes(place.try_into().expect("four bytes"))),
+        _ => u64_at(place, 0),
+    }));
 }

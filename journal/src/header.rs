@@ -25,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) data_table: u64,
     /// In bytes.
     pub(crate) data_table_size: u64,
+    /// Where the last object begins.
+    pub(crate) tail_object: u64,
     pub(crate) entries: u64,
     pub(crate) entry_array: u64,
 }
@@ -60,6 +62,7 @@ impl Header {
             size,
             data_table: u64_at(104),
             data_table_size: u64_at(112),
+            tail_object: u64_at(136),
             entries: u64_at(152),
             entry_array: u64_at(176),
         })

@@ -5,15 +5,22 @@ use std::{
     collections::HashSet,
     fs, io,
     os::unix::fs::MetadataExt as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+    thread,
 };
 
 use crate::{
-    Cursor, Direction, Entry, Error, Filter, Result, count,
+    Cursor, Direction, Entry, Error, Filter, Result,
+    bytes::Bytes,
+    count,
     file::{EntryHead, JournalFile},
+    given::Given,
     header::SMALLEST,
     list::List,
-    matcher::Matcher,
+    search::Search,
+    source::{Side, Source, Stand, cursor_of},
 };
 
 /// Where journald keeps files: those that outlive a boot, and those that do not.
@@ -22,10 +29,16 @@ const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// Refreshes between two looks at the folders: when a file was just rotated away, and ordinarily.
 const SOON: u32 = 4;
 const LATER: u32 = 250;
-/// Entries of one moment that are remembered; journald takes fewer in one turn.
-const MOMENT_MOST: usize = 4096;
-/// journald counts an entry before it has put it into every list; so often it is looked for again.
-const SETTLE: u8 = 3;
+/// Entries that a search looks at in one turn: few at first, because mostly the first ones are enough.
+const TURN: u32 = 256;
+const TURN_MOST: u32 = 16_384;
+/// Turns that are longer are done by several threads.
+const PARALLEL: u32 = 2048;
+/// So many files are searched at once. What runs on this machine needs its processors, too.
+const THREADS_MOST: usize = 4;
+/// To ask how many processors there are takes longer than most searches.
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MOST));
 
 /// What comes next.
 #[derive(Debug)]
@@ -50,6 +63,9 @@ pub struct Damage {
 pub struct Journal {
     folders: Vec<PathBuf>,
     filter: Filter,
+    search: Option<Search>,
+    /// Entries that a search looks at in its next turn.
+    turn: u32,
     sources: Vec<Source>,
     /// Files that are known, by device and inode: journald renames them.
     known: HashSet<(u64, u64)>,
@@ -60,91 +76,6 @@ pub struct Journal {
     quiet: u32,
     /// Counts openings, so that an entry never meets the wrong file.
     opened: u64,
-}
-
-/// The entry that was given last, with the others of its moment that were given before it.
-#[derive(Debug)]
-struct Given {
-    last: Cursor,
-    /// journald gives all that it takes at once the same time, and copies entries from /run to /var: by these it is known
-    /// what was given already.
-    moment: Vec<Cursor>,
-}
-
-impl Given {
-    fn new(last: Cursor) -> Self {
-        Self { last, moment: vec![last] }
-    }
-
-    /// The same with one more.
-    fn and(before: Option<Self>, last: Cursor) -> Self {
-        match before {
-            Some(mut given) if given.last.is_of_one_moment(&last) => {
-                if given.moment.len() < MOMENT_MOST {
-                    given.moment.push(last);
-                }
-                Self { last, ..given }
-            }
-            _ => Self::new(last),
-        }
-    }
-
-    /// Whether an entry is still to be given.
-    fn is_before(&self, cursor: &Cursor, direction: Direction) -> bool {
-        if self.last.is_of_one_moment(cursor) && self.last.seqnum_id != cursor.seqnum_id {
-            return !self.moment.iter().any(|given| given.is_copy_of(cursor));
-        }
-        match direction {
-            Direction::Forward => cursor.order(&self.last) == Ordering::Greater,
-            Direction::Backward => cursor.order(&self.last) == Ordering::Less,
-        }
-    }
-}
-
-/// One file, and how far it was read.
-#[derive(Debug)]
-struct Source {
-    id: u64,
-    inode: (u64, u64),
-    file: JournalFile,
-    matcher: Matcher,
-    stand: Stand,
-    direction: Direction,
-    /// What was found in that direction, and not given yet.
-    found: Option<EntryHead>,
-    /// Nothing more is there, in that direction.
-    ended: bool,
-    /// How often it is still looked at although it did not grow.
-    settle: u8,
-}
-
-/// Where a file is looked at next: entries are told apart by their offsets.
-#[derive(Debug, Clone, Copy)]
-struct Stand {
-    /// Going forward, the first one that may be given.
-    first: u64,
-    /// Going backward, the last one that may be given. None is at 0.
-    last: u64,
-}
-
-/// On which side of an entry.
-#[derive(Debug, Clone, Copy)]
-enum Side {
-    Before,
-    On,
-    After,
-}
-
-impl Stand {
-    /// Before the entry at this offset.
-    fn before(offset: u64) -> Self {
-        Self { first: offset, last: offset.saturating_sub(1) }
-    }
-
-    /// On the entry at this offset, which was given.
-    fn on(offset: u64) -> Self {
-        Self { first: offset + 1, last: offset.saturating_sub(1) }
-    }
 }
 
 impl Journal {
@@ -160,6 +91,8 @@ impl Journal {
         let mut journal = Self {
             folders,
             filter,
+            search: None,
+            turn: TURN,
             sources: Vec::new(),
             known: HashSet::new(),
             damage: Vec::new(),
@@ -168,6 +101,20 @@ impl Journal {
             opened: 0,
         };
         journal.look_for_files();
+        journal
+    }
+
+    /// The same for what is in memory. Nothing is added to it.
+    pub fn in_memory(files: Vec<Arc<Vec<u8>>>, filter: Filter) -> Self {
+        let mut journal = Self::open(Vec::new(), filter);
+        for (number, bytes) in files.into_iter().enumerate() {
+            let (path, id) = (PathBuf::from("memory"), number as u64);
+            let file = JournalFile::new(&path, Bytes::Memory(bytes));
+            match file.and_then(|file| Source::new(id, (0, id), file, &journal.filter)) {
+                Ok(source) => journal.sources.push(source),
+                Err(error) => journal.damage.push(Damage { path, error }),
+            }
+        }
         journal
     }
 
@@ -233,8 +180,17 @@ impl Journal {
         self.sources.iter_mut().filter_map(newest).max_by(Cursor::order)
     }
 
-    /// The times of the first and the last entry that pass the filter; microseconds since the epoch. Moves.
+    /// The times of the first and the last entry that pass the filter, whatever is searched for; microseconds since the epoch.
+    /// Moves.
     pub fn span(&mut self) -> Option<(u64, u64)> {
+        let search = self.search.take();
+        let span = self.span_of_filter();
+        self.search = search;
+        self.seek_tail();
+        span
+    }
+
+    fn span_of_filter(&mut self) -> Option<(u64, u64)> {
         self.seek_head();
         let mut first = || loop {
             match self.next()? {
@@ -329,14 +285,27 @@ impl Journal {
         let Some(source) = self.sources.iter_mut().find(|s| s.id == entry.source) else {
             return Err(Error::Unsupported("the file of this entry is gone"));
         };
-        for index in (0..entry.head.items).rev() {
-            let item = source.file.item(&entry.head, index)?;
-            source.file.content(item, into)?;
-            if into.len() > name.len() && into[name.len()] == b'=' && into.starts_with(name) {
-                return Ok(Some(&into[name.len() + 1..]));
-            }
-        }
-        Ok(None)
+        source.file.field(&entry.head, name, into)
+    }
+
+    /// Calls `with` for each field of an entry that has one of these names. Faster than [`fields`](Self::fields): what many
+    /// entries share is read once.
+    pub fn fields_of(
+        &mut self,
+        entry: &Entry,
+        names: &'static [&'static [u8]],
+        with: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Error> {
+        let Some(source) = self.sources.iter_mut().find(|s| s.id == entry.source) else {
+            return Err(Error::Unsupported("the file of this entry is gone"));
+        };
+        source.file.fields(&entry.head, names, with)
+    }
+
+    /// From now on, only entries are given in which this finds something. Ends with a time: see [`Search::between`].
+    pub fn search(&mut self, search: Search) {
+        self.search = Some(search);
+        self.sources.iter_mut().for_each(Source::restart);
     }
 
     /// Has each file stand before the entry with the index that `index` finds in it.
@@ -354,32 +323,18 @@ impl Journal {
     }
 
     fn step(&mut self, direction: Direction) -> Option<Step> {
-        let mut broken = Vec::new();
-        let mut best: Option<(usize, Cursor)> = None;
-        for (index, source) in self.sources.iter_mut().enumerate() {
-            match source.look(direction, self.place.as_ref()) {
-                Ok(Some(cursor)) => {
-                    let wins = |than: &Cursor| match direction {
-                        Direction::Forward => cursor.order(than) == Ordering::Less,
-                        Direction::Backward => cursor.order(than) == Ordering::Greater,
-                    };
-                    if best.as_ref().is_none_or(|(_, than)| wins(than)) {
-                        best = Some((index, cursor));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => broken.push((source.id, error)),
+        self.sources.iter_mut().for_each(|source| source.turn(direction));
+        match self.search.take() {
+            None => self.look(),
+            Some(search) => {
+                self.look_for(&search, direction);
+                self.search = Some(search);
             }
-        }
-        for (id, error) in broken {
-            // What was found meanwhile is found again: indices have moved.
-            best = None;
-            self.break_off(id, error);
         }
         if let Some(damage) = self.damage.pop() {
             return Some(Step::Damage(damage));
         }
-        let (index, cursor) = best?;
+        let (index, cursor) = self.nearest(direction)?;
         let source = &mut self.sources[index];
         let head = source.found.take()?;
         source.stand = Stand::on(head.offset);
@@ -387,6 +342,67 @@ impl Journal {
         self.place = Some(Given::and(self.place.take(), cursor));
         self.pass_copies(&cursor);
         Some(Step::Entry(entry))
+    }
+
+    /// Has each file find its next entry.
+    fn look(&mut self) {
+        let mut broken = Vec::new();
+        for source in &mut self.sources {
+            if let Err(error) = source.look(self.place.as_ref()) {
+                broken.push((source.id, error));
+            }
+        }
+        for (id, error) in broken {
+            self.break_off(id, error);
+        }
+    }
+
+    /// Has files search for their next entry, until it is known which one is the nearest: the file first that may have it, and
+    /// if that takes long, several at once.
+    fn look_for(&mut self, search: &Search, direction: Direction) {
+        self.turn = (self.turn / 2).max(TURN);
+        while search.is_wanted() {
+            let (chosen, most) = match self.unlearned() {
+                some if !some.is_empty() => (some, 0),
+                _ => {
+                    (self.nearest_open(direction, if self.turn > PARALLEL { *THREADS } else { 1 }), self.turn)
+                }
+            };
+            if chosen.is_empty() {
+                return;
+            }
+            let place = self.place.as_ref();
+            let sources = self.sources.iter_mut().filter(|source| chosen.contains(&source.id));
+            for (id, error) in search_each(sources, |source| source.search(place, search, most)) {
+                self.break_off(id, error);
+            }
+            self.turn = if most > 0 { (self.turn * 2).min(TURN_MOST) } else { self.turn };
+        }
+    }
+
+    /// Files of which it is not known where their next entry is.
+    fn unlearned(&self) -> Vec<u64> {
+        self.sources.iter().filter(|s| s.is_open() && s.frontier.is_none()).map(|s| s.id).collect()
+    }
+
+    /// The files that may have an entry before those that were found, so many of them, the nearest first.
+    fn nearest_open(&self, direction: Direction, most: usize) -> Vec<u64> {
+        let best = self.nearest(direction).map(|(_, cursor)| cursor);
+        let order = |a: &Cursor, b: &Cursor| direction.of(a.order(b));
+        let open = self.sources.iter().filter(|s| s.is_open()).filter_map(|s| Some((s.frontier?, s.id)));
+        let mut open: Vec<_> =
+            open.filter(|(at, _)| best.is_none_or(|best| order(at, &best) != Ordering::Greater)).collect();
+        open.sort_by(|(a, _), (b, _)| order(a, b));
+        open.into_iter().take(most).map(|(_, id)| id).collect()
+    }
+
+    /// The file whose next entry comes before those of the others.
+    fn nearest(&self, direction: Direction) -> Option<(usize, Cursor)> {
+        let found = self.sources.iter().enumerate().filter_map(|(index, s)| Some((index, s.found()?)));
+        found.reduce(|best, next| match direction.of(next.1.order(&best.1)) {
+            Ordering::Less => next,
+            _ => best,
+        })
     }
 
     /// Other files may have found a copy of the entry that was given.
@@ -408,6 +424,9 @@ impl Journal {
 
     /// Opens files that are new, and lets go of those that are gone and were read to their end.
     fn look_for_files(&mut self) -> bool {
+        if self.folders.is_empty() {
+            return false;
+        }
         let mut there = HashSet::new();
         let mut new = false;
         for path in self.folders.iter().flat_map(|folder| files_of(folder)) {
@@ -418,7 +437,8 @@ impl Journal {
                 continue;
             }
             self.opened += 1;
-            match Source::open(self.opened, inode, &path, &self.filter) {
+            let opened = JournalFile::open(&path);
+            match opened.and_then(|file| Source::new(self.opened, inode, file, &self.filter)) {
                 Ok(source) => self.sources.push(source),
                 // journald has made it, and not written its head yet.
                 Err(Error::Unsupported(_)) if meta.len() < SMALLEST => drop(self.known.remove(&inode)),
@@ -433,111 +453,22 @@ impl Journal {
     }
 }
 
-impl Source {
-    fn open(id: u64, inode: (u64, u64), path: &Path, filter: &Filter) -> Result<Self> {
-        let mut file = JournalFile::open(path)?;
-        let matcher = Matcher::new(&mut file, filter)?;
-        let (stand, direction) = (Stand::before(0), Direction::Forward);
-        Ok(Self { id, inode, file, matcher, stand, direction, found: None, ended: false, settle: SETTLE })
-    }
-
-    fn refresh(&mut self, filter: &Filter) -> Result<bool> {
-        match self.file.refresh()? {
-            true => self.settle = SETTLE,
-            false if self.settle == 0 => return Ok(false),
-            false => {
-                self.settle -= 1;
-                self.file.forget();
-            }
-        }
-        self.matcher = Matcher::new(&mut self.file, filter)?;
-        self.ended = false;
-        Ok(true)
-    }
-
-    fn stand_by(&mut self, index: &mut impl FnMut(&mut JournalFile, &List) -> Result<u64>) -> Result<()> {
-        let all = List::of_file(&self.file)?;
-        let index = index(&mut self.file, &all)?;
-        self.stand = match index.checked_sub(1) {
-            _ if index < all.length() => Stand::before(all.get(&self.file, index)?),
-            Some(last) => Stand::before(all.get(&self.file, last)?.saturating_add(1)),
-            None => Stand::before(0),
-        };
-        (self.found, self.ended) = (None, false);
-        Ok(())
-    }
-
-    /// Stands at an entry, or where it would be. Says whether it is there.
-    fn stand_at(&mut self, cursor: &Cursor, side: Side) -> Result<bool> {
-        let all = List::of_file(&self.file)?;
-        let same_ids = self.file.header.seqnum_id == cursor.seqnum_id;
-        let index = all.bisect(&mut self.file, |file, at| {
-            let head = file.entry(at)?;
-            Ok(match same_ids {
-                true => head.seqnum < cursor.seqnum,
-                false if head.boot_id == cursor.boot_id => head.monotonic < cursor.monotonic,
-                false => head.realtime < cursor.realtime,
-            })
-        })?;
-        // All that journald takes at once has one time; the entry is one of these.
-        for at in index..all.length() {
-            let offset = all.get(&self.file, at)?;
-            let found = cursor_of(&self.file, &self.file.entry(offset)?);
-            if found == *cursor || found.is_copy_of(cursor) {
-                self.stand = match side {
-                    Side::Before => Stand::before(offset),
-                    Side::On => Stand::on(offset),
-                    Side::After => Stand::before(offset + 1),
-                };
-                (self.found, self.ended) = (None, false);
-                return Ok(true);
-            }
-            if same_ids || !found.is_of_one_moment(cursor) {
-                break;
-            }
-        }
-        self.stand_by(&mut |_, _| Ok(index))?;
-        Ok(false)
-    }
-
-    /// The next match beyond the place, found once and kept until it is taken.
-    fn look(&mut self, direction: Direction, place: Option<&Given>) -> Result<Option<Cursor>> {
-        if self.direction != direction {
-            // What was found on the way in the other direction was not given; it lies behind now.
-            (self.direction, self.found, self.ended) = (direction, None, false);
-        }
-        while self.found.is_none() && !self.ended {
-            let (file, matcher) = (&mut self.file, &mut self.matcher);
-            let from = match direction {
-                Direction::Forward => self.stand.first,
-                Direction::Backward => self.stand.last,
-            };
-            let Some(offset) = matcher.find(file, direction, from)? else {
-                self.ended = true;
-                break;
-            };
-            self.file.warm(offset);
-            let head = self.file.entry(offset)?;
-            let cursor = cursor_of(&self.file, &head);
-            let is_beyond = place.is_none_or(|given| given.is_before(&cursor, direction));
-            match is_beyond {
-                true => self.found = Some(head),
-                false => self.stand = Stand::on(offset),
-            }
-        }
-        Ok(self.found.as_ref().map(|head| cursor_of(&self.file, head)))
-    }
-}
-
-fn cursor_of(file: &JournalFile, head: &EntryHead) -> Cursor {
-    Cursor {
-        seqnum_id: file.header.seqnum_id,
-        seqnum: head.seqnum,
-        boot_id: head.boot_id,
-        monotonic: head.monotonic,
-        realtime: head.realtime,
-        xor_hash: head.xor_hash,
-    }
+/// Has each of these search, all at once. Gives those that are broken.
+fn search_each<'a>(
+    sources: impl Iterator<Item = &'a mut Source>,
+    search: impl Fn(&mut Source) -> Result<()> + Copy + Send + Sync,
+) -> Vec<(u64, Error)> {
+    let mut sources: Vec<_> = sources.collect();
+    let Some((first, others)) = sources.split_first_mut() else { return Vec::new() };
+    let one = |source: &mut Source| search(source).err().map(|error| (source.id, error));
+    thread::scope(|scope| {
+        // Where there is no thread for one, it has its turn later.
+        let spawn = |source| thread::Builder::new().spawn_scoped(scope, move || one(source)).ok();
+        let threads: Vec<_> = others.iter_mut().filter_map(|source| spawn(&mut **source)).collect();
+        let done = one(first);
+        let all = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|p| resume_unwind(p)));
+        all.chain([done]).flatten().collect()
+    })
 }
 
 /// The journal files of a folder, by name.

@@ -1,9 +1,15 @@
 //! A list of entries, in the order in which they were written: all of a file, or those that have some data.
 
-use crate::{Result, damaged, file::JournalFile};
+use crate::{
+    Result, damaged,
+    file::{DataHead, JournalFile},
+};
 
 /// A chain of arrays that is longer was made to be: each is larger than the one before.
 const ARRAYS_MOST: usize = 1 << 16;
+
+/// Entries of an array that are read at once.
+const AROUND: u64 = 512;
 
 /// Where the entries of a list stand. It is read once; what is added later belongs to a new one.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +21,8 @@ pub(crate) struct List {
     length: u64,
     /// Where it was looked last: the next look is mostly near.
     near: u64,
+    /// The entries around there, from an index on.
+    around: (u64, Vec<u64>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,15 +41,18 @@ impl List {
     /// The entries that have this data; empty where there is no such data.
     pub(crate) fn of_data(file: &mut JournalFile, data: &[u8]) -> Result<Self> {
         match file.find(data)? {
-            Some(head) if head.entries > 0 => {
-                Self::new(file, Some(head.entry), head.entry_array, head.entries)
-            }
+            Some(head) if head.entries > 0 => Self::of_head(file, &head),
             _ => Ok(Self::default()),
         }
     }
 
+    /// The entries that have the data with this head; there is at least one.
+    pub(crate) fn of_head(file: &JournalFile, head: &DataHead) -> Result<Self> {
+        Self::new(file, Some(head.entry), head.entry_array, head.entries)
+    }
+
     fn new(file: &JournalFile, first: Option<u64>, array: u64, length: u64) -> Result<Self> {
-        let mut list = Self { first, arrays: Vec::new(), length, near: 0 };
+        let mut list = Self { first, arrays: Vec::new(), length, near: 0, around: (0, Vec::new()) };
         let (mut start, mut offset) = (u64::from(first.is_some()), array);
         while start < length && offset != 0 {
             if list.arrays.len() == ARRAYS_MOST {
@@ -110,7 +121,7 @@ impl List {
     pub(crate) fn at_or_after(&mut self, file: &mut JournalFile, offset: u64) -> Result<Option<u64>> {
         let index = self.index_of(file, offset)?;
         self.near = index;
-        if index < self.length { self.get(file, index).map(Some) } else { Ok(None) }
+        if index < self.length { self.near(file, index).map(Some) } else { Ok(None) }
     }
 
     /// The last entry at or before an offset.
@@ -118,22 +129,48 @@ impl List {
         let index = self.index_of(file, offset.saturating_add(1))?;
         self.near = index;
         match index.checked_sub(1) {
-            Some(index) => self.get(file, index).map(Some),
+            Some(index) => self.near(file, index).map(Some),
             None => Ok(None),
         }
     }
 
     /// The index of the first entry at or behind an offset. Tries where it was last, and beside.
-    fn index_of(&self, file: &mut JournalFile, offset: u64) -> Result<u64> {
+    fn index_of(&mut self, file: &mut JournalFile, offset: u64) -> Result<u64> {
         for index in self.near.saturating_sub(1)..=self.near.saturating_add(1) {
             if index > self.length {
                 break;
             }
-            let fits_below = index == 0 || self.get(file, index - 1)? < offset;
-            if fits_below && (index == self.length || self.get(file, index)? >= offset) {
+            let fits_below = index == 0 || self.near(file, index - 1)? < offset;
+            if fits_below && (index == self.length || self.near(file, index)? >= offset) {
                 return Ok(index);
             }
         }
         self.bisect(file, |_, entry| Ok(entry < offset))
+    }
+
+    /// The entry at an index that is near the last one: many are read at once.
+    fn near(&mut self, file: &JournalFile, index: u64) -> Result<u64> {
+        let (start, around) = &mut self.around;
+        let known = index.checked_sub(*start).and_then(|n| around.get(usize::try_from(n).ok()?));
+        if let Some(entry) = known {
+            return Ok(*entry);
+        }
+        let array = self.arrays.partition_point(|a| a.start <= index).checked_sub(1);
+        let Some(number) = array.filter(|_| index < self.length) else { return self.get(file, index) };
+        let array = self.arrays[number];
+        let end = self.arrays.get(number + 1).map_or(self.length, |next| next.start.min(self.length));
+        let first = (index - array.start) / AROUND * AROUND;
+        around.clear();
+        *start = array.start + first;
+        file.places_now(array.offset, first, AROUND.min(end - *start), around)?;
+        self.get_known(index)
+    }
+
+    fn get_known(&self, index: u64) -> Result<u64> {
+        let (start, around) = &self.around;
+        match around.get((index - start) as usize) {
+            Some(entry) => Ok(*entry),
+            None => damaged(0, "a list of entries is shorter than was said"),
+        }
     }
 }

@@ -51,6 +51,15 @@ impl Matcher {
         }
     }
 
+    /// How many entries match, at most.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::List(list) => list.length(),
+            Self::And(all) => all.iter().map(Self::size).min().unwrap_or(0),
+            Self::Or(any) => any.iter().map(|branch| branch.matcher.size()).fold(0, u64::saturating_add),
+        }
+    }
+
     /// The nearest match at an offset or beyond it, in a direction.
     pub(crate) fn find(
         &mut self,

@@ -1,6 +1,6 @@
 //! The content of a data object, as it was before it was compressed.
 
-use std::io::Cursor;
+use std::{cell::RefCell, io::Cursor};
 
 use crate::{Result, damaged};
 
@@ -12,53 +12,44 @@ const LARGEST: usize = 768 << 20;
 /// What is reserved before it is known how much there is.
 const FIRST: usize = 64 << 10;
 
-/// Decompresses; one is kept for each thread that reads.
-pub(crate) struct Decompressor {
-    zstd: Option<zstd::bulk::Decompressor<'static>>,
+thread_local! {
+    /// Making one takes longer than using it.
+    static ZSTD_OF_THREAD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-impl std::fmt::Debug for Decompressor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Decompressor")
+/// Puts the content into `out`. `flags` are those of the object.
+pub(crate) fn expand(flags: u8, stored: &[u8], at: u64, out: &mut Vec<u8>) -> Result<()> {
+    out.clear();
+    match flags & (XZ | LZ4 | ZSTD) {
+        0 => out.extend_from_slice(stored),
+        ZSTD => unzstd(stored, at, out)?,
+        LZ4 => lz4(stored, at, out)?,
+        XZ => xz(stored, at, out)?,
+        _ => return damaged(at, "it is compressed in two ways at once"),
     }
+    Ok(())
 }
 
-impl Decompressor {
-    pub(crate) fn new() -> Self {
-        Self { zstd: None }
+fn unzstd(stored: &[u8], at: u64, out: &mut Vec<u8>) -> Result<()> {
+    let size = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
+    let Some(size) = size.and_then(|s| usize::try_from(s).ok()).filter(|s| *s <= LARGEST) else {
+        return damaged(at, "its compressed content has no size");
+    };
+    // A size that lies costs no memory: a frame expands to what it says, or fails.
+    if size > FIRST && size / 4096 > stored.len() {
+        return damaged(at, "its compressed content has an impossible size");
     }
-
-    /// Puts the content into `out`. `flags` are those of the object.
-    pub(crate) fn expand(&mut self, flags: u8, stored: &[u8], at: u64, out: &mut Vec<u8>) -> Result<()> {
-        out.clear();
-        match flags & (XZ | LZ4 | ZSTD) {
-            0 => out.extend_from_slice(stored),
-            ZSTD => self.zstd(stored, at, out)?,
-            LZ4 => lz4(stored, at, out)?,
-            XZ => xz(stored, at, out)?,
-            _ => return damaged(at, "it is compressed in two ways at once"),
-        }
-        Ok(())
-    }
-
-    fn zstd(&mut self, stored: &[u8], at: u64, out: &mut Vec<u8>) -> Result<()> {
-        let size = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
-        let Some(size) = size.and_then(|s| usize::try_from(s).ok()).filter(|s| *s <= LARGEST) else {
-            return damaged(at, "its compressed content has no size");
+    out.reserve(size);
+    let got = ZSTD_OF_THREAD.with_borrow_mut(|zstd| {
+        let zstd = match zstd {
+            Some(zstd) => zstd,
+            none => none.insert(zstd::bulk::Decompressor::new()?),
         };
-        // A size that lies costs no memory: a frame expands to what it says, or fails.
-        if size > FIRST && size / 4096 > stored.len() {
-            return damaged(at, "its compressed content has an impossible size");
-        }
-        if self.zstd.is_none() {
-            self.zstd = Some(zstd::bulk::Decompressor::new()?);
-        }
-        let Some(zstd) = &mut self.zstd else { return Ok(()) };
-        out.reserve(size);
-        match zstd.decompress_to_buffer(stored, out) {
-            Ok(got) if got == size => Ok(()),
-            _ => damaged(at, "its content does not decompress"),
-        }
+        zstd.decompress_to_buffer(stored, out)
+    });
+    match got {
+        Ok(got) if got == size => Ok(()),
+        _ => damaged(at, "its content does not decompress"),
     }
 }
 

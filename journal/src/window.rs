@@ -1,8 +1,6 @@
 //! The part of a file that is in memory: windows that are read when they are needed, and given up again.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
-
-use crate::{Result, damaged};
+use crate::{Result, bytes::Bytes, damaged};
 
 /// Windows begin at multiples of this, in bytes.
 const WINDOW: u64 = 256 << 10;
@@ -16,7 +14,7 @@ const NOWHERE: u32 = u32::MAX;
 /// Reads a file in windows.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    file: File,
+    file: Bytes,
     /// Bytes that may be read; grows with the file.
     size: u64,
     kept: Vec<Window>,
@@ -39,8 +37,8 @@ struct Window {
 }
 
 impl Windows {
-    pub(crate) fn new(file: File) -> Result<Self> {
-        let size = file.metadata()?.len();
+    pub(crate) fn new(file: Bytes) -> Result<Self> {
+        let size = file.size()?;
         Ok(Self {
             file,
             size,
@@ -60,7 +58,7 @@ impl Windows {
 
     /// Looks at the file anew: what was read of it may have changed.
     pub(crate) fn refresh(&mut self) -> Result<()> {
-        self.size = self.file.metadata()?.len();
+        self.size = self.file.size()?;
         self.release();
         Ok(())
     }
@@ -88,6 +86,9 @@ impl Windows {
         {
             return Ok(bytes.try_into().expect("as many as asked for"));
         }
+        if let Some(bytes) = self.file.there(offset, N) {
+            return Ok(bytes.try_into().expect("as many as asked for"));
+        }
         let mut bytes = [0; N];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
@@ -97,6 +98,9 @@ impl Windows {
     pub(crate) fn bytes(&mut self, offset: u64, length: u64) -> Result<&[u8]> {
         if offset.checked_add(length).is_none_or(|end| end > self.size) {
             return damaged(offset, "it reaches beyond the end of the file");
+        }
+        if self.file.there(offset, 0).is_some() {
+            return self.memory(offset, length);
         }
         let number = offset / WINDOW;
         let from = offset % WINDOW;
@@ -109,6 +113,14 @@ impl Windows {
         match window.bytes.get(from..to) {
             Some(bytes) => Ok(bytes),
             None => damaged(offset, "the file became shorter"),
+        }
+    }
+
+    fn memory(&self, offset: u64, length: u64) -> Result<&[u8]> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        match self.file.there(offset, length) {
+            Some(bytes) => Ok(bytes),
+            None => damaged(offset, "it reaches beyond the end of the file"),
         }
     }
 
@@ -170,7 +182,7 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{io::Write as _, sync::Arc};
 
     use proptest::prelude::*;
 
@@ -184,12 +196,14 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             let content: Vec<u8> = (0..900_001_u32).flat_map(|n| n.to_le_bytes()).collect();
             file.write_all(&content).unwrap();
-            let mut windows = Windows::new(file).unwrap();
+            let mut windows = Windows::new(Bytes::File(file)).unwrap();
             // Some have to go.
             windows.most = 3;
+            let mut memory = Windows::new(Bytes::Memory(Arc::new(content.clone()))).unwrap();
             for (offset, length) in parts {
                 let wanted = content.get(offset as usize..(offset + length) as usize);
                 prop_assert_eq!(windows.bytes(offset, length).ok(), wanted);
+                prop_assert_eq!(memory.bytes(offset, length).ok(), wanted);
                 let peeked = windows.peek::<8>(offset).ok();
                 prop_assert_eq!(peeked.as_ref().map(|b| &b[..]), content.get(offset as usize..offset as usize + 8));
             }

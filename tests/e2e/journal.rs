@@ -2,84 +2,22 @@
 //! cursors. And on damaged ones: no panic, no hang.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hms_journal::{Filter, Journal, Step};
+use hms_journal::{Filter, Journal, Search, Step};
+use hms_tests::journals::{self, UNITS, write};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 
-const UNITS: [&str; 6] =
-    ["puma-cigar.service", "nginx.service", "cron.service", "ssh.service", "init.scope", "x@1.service"];
-
 /// Journals of several boots in several files.
 fn journals(form: &[(&str, &str)]) -> Result<TempDir> {
-    small_journals(form, 700)
-}
-
-/// The same, with so many entries in each of the three files.
-pub(crate) fn small_journals(form: &[(&str, &str)], entries: u32) -> Result<TempDir> {
-    let folder = tempfile::tempdir()?;
-    let mut random = StdRng::seed_from_u64(7);
-    let mut clock = 1_790_000_000_000_000_u64;
-    for file in 0..3 {
-        let mut export = Vec::new();
-        let (boot, mut monotonic) = (random.random::<u128>(), 1_000_000_u64);
-        for _ in 0..entries {
-            let step = random.random_range(1..400_000);
-            clock += step;
-            monotonic += step;
-            entry(&mut export, &mut random, boot, (clock, monotonic))?;
-        }
-        write(&folder.path().join(format!("file{file}.journal")), &export, form)?;
-    }
-    Ok(folder)
-}
-
-/// Has systemd-journal-remote make a file from its export format.
-fn write(path: &Path, export: &[u8], form: &[(&str, &str)]) -> Result<()> {
-    let mut command = Command::new("/usr/lib/systemd/systemd-journal-remote");
-    command.args(["-o", &path.to_string_lossy(), "-"]).envs(form.iter().copied());
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    child.stdin.take().context("stdin")?.write_all(export)?;
-    ensure!(child.wait()?.success(), "systemd-journal-remote failed");
-    Ok(())
-}
-
-fn entry(out: &mut Vec<u8>, random: &mut StdRng, boot: u128, (clock, monotonic): (u64, u64)) -> Result<()> {
-    let unit = UNITS[random.random_range(0..UNITS.len())];
-    let mut text =
-        format!("__REALTIME_TIMESTAMP={clock}\n__MONOTONIC_TIMESTAMP={monotonic}\n_BOOT_ID={boot:032x}\n");
-    writeln!(
-        text,
-        "PRIORITY={}\n_PID={}\n_UID={}",
-        random.random_range(0..8),
-        random.random_range(1..3),
-        random.random_range(0..2)
-    )?;
-    writeln!(text, "_SYSTEMD_UNIT={unit}\nSYSLOG_IDENTIFIER={unit}")?;
-    if random.random_bool(0.1) {
-        writeln!(text, "UNIT={}", UNITS[random.random_range(0..UNITS.len())])?;
-    }
-    if random.random_bool(0.05) {
-        writeln!(text, "OBJECT_SYSTEMD_UNIT={}", UNITS[random.random_range(0..UNITS.len())])?;
-    }
-    out.extend_from_slice(text.as_bytes());
-    let length = *[3_usize, 40, 700, 9000].get(random.random_range(0..4)).context("length")?;
-    // Not UTF-8, with a line break: the export format has the length of such a field in front.
-    let message: Vec<u8> =
-        (0..length).map(|n| if n % 50 == 49 { b'\n' } else { random.random_range(30..=255) }).collect();
-    out.extend_from_slice(b"MESSAGE\n");
-    out.extend_from_slice(&(message.len() as u64).to_le_bytes());
-    out.extend_from_slice(&message);
-    out.extend_from_slice(b"\n\n");
-    Ok(())
+    journals::small(form, 700)
 }
 
 /// What journalctl gives: cursors.
@@ -309,6 +247,49 @@ fn counts_from_the_lists_are_those_of_the_entries() -> Result<()> {
                 wanted[bucket][8] += 1;
             }
             assert_eq!(counts, wanted, "{filter:?} {form:?}");
+        }
+    }
+    Ok(())
+}
+
+/// However it is searched, by entries or by whole files, forward or backward: what is found is what each entry says.
+#[test]
+fn a_search_finds_the_entries_whose_message_matches() -> Result<()> {
+    for form in [&[][..], &[("SYSTEMD_JOURNAL_COMPACT", "0")], &[("SYSTEMD_JOURNAL_COMPRESS", "LZ4")]] {
+        let folder = journals(form)?;
+        let says = |rare: bool| {
+            move |message: &[u8]| message.windows(2).any(|w| w[0] == b'7' && (!rare || w[1] == b'e'))
+        };
+        for (filter, rare) in [
+            (Filter::All, true),
+            (Filter::All, false),
+            (Filter::unit(UNITS[0]), true),
+            (Filter::priority(2), false),
+        ] {
+            let (mut journal, mut wanted, mut message) =
+                (open(folder.path(), filter.clone()), Vec::new(), Vec::new());
+            while let Some(Step::Entry(entry)) = journal.next() {
+                let text = journal.field(&entry, b"MESSAGE", &mut message)?.context("a message")?;
+                if says(rare)(text) {
+                    wanted.push(entry.cursor.to_string());
+                }
+            }
+            ensure!(!wanted.is_empty() && wanted.len() < 2100, "{} are found", wanted.len());
+            for whole in [false, true] {
+                let search = Search::new(says(rare), || true);
+                let search = if whole { search.of_whole_files() } else { search };
+                let mut journal = open(folder.path(), filter.clone());
+                journal.search(search);
+                same_cursors(&forward(&mut journal), &wanted)
+                    .with_context(|| format!("{filter:?} {whole}"))?;
+                journal.seek_tail();
+                let mut turned = backward(&mut journal);
+                turned.reverse();
+                same_cursors(&turned, &wanted).with_context(|| format!("{filter:?} {whole} backward"))?;
+                let middle = wanted.len() / 2;
+                ensure!(journal.seek_cursor(&wanted[middle].parse()?), "it is there");
+                same_cursors(&forward(&mut journal), &wanted[middle + 1..])?;
+            }
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 //! - [`world`]: controller, agents and apps installed as an administrator would.
 //! - [`yard`]: apps that HMS itself sets up and deploys, and [`visitor`]: who looks at them meanwhile.
 //! - [`kills`]: deployments that are killed, at one point after the other.
+//! - [`journals`]: journal files of every form, and [`fuzz`], which damages them.
 //! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
 //! - [`paths`]: where things are kept between runs.
@@ -18,7 +19,9 @@ pub mod broken;
 pub mod browser;
 pub mod command;
 pub mod counts;
+pub mod fuzz;
 pub mod git_server;
+pub mod journals;
 pub mod kills;
 pub mod paths;
 pub mod people;

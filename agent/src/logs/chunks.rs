@@ -1,6 +1,9 @@
 //! Entries on their way out: packed into chunks, through a bounded channel that a slow reader fills.
 
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use hms_proto::host::v1::{LogChunk, LogEntry, LogGap};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -17,6 +20,9 @@ const BYTES: usize = 256 * 1024;
 /// The first chunk is small, so that a page has something to show at once.
 const FIRST_ENTRIES: usize = 32;
 
+/// A reader that takes nothing for so long is late.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The reader has gone.
 #[derive(Debug)]
 pub(crate) struct Gone;
@@ -32,6 +38,8 @@ pub(crate) struct Chunks {
     start: String,
     /// The place that was told last.
     place: String,
+    /// The reader took so long to take a chunk that it may be too far behind.
+    is_late: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -45,6 +53,7 @@ impl Chunks {
             most: FIRST_ENTRIES,
             start: String::new(),
             place: String::new(),
+            is_late: false,
             _permit: permit,
         }
     }
@@ -130,7 +139,15 @@ impl Chunks {
         Wanted::new(move || !to.is_closed())
     }
 
-    fn send(&self, chunk: Result<LogChunk, Status>) -> Result<(), Gone> {
-        self.to.blocking_send(chunk).map_err(|_| Gone)
+    fn send(&mut self, chunk: Result<LogChunk, Status>) -> Result<(), Gone> {
+        let begun = Instant::now();
+        self.to.blocking_send(chunk).map_err(|_| Gone)?;
+        self.is_late |= begun.elapsed() > PATIENCE;
+        Ok(())
+    }
+
+    /// Whether the reader was late since this was asked last.
+    pub(crate) fn was_late(&mut self) -> bool {
+        mem::take(&mut self.is_late)
     }
 }

@@ -16,6 +16,22 @@ const DROPPED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 const FIELDS_MAX: usize = 128;
 const FIELD_MAX: usize = 4096;
 
+/// The fields that are shown or looked at, of the dozens that an entry has.
+static NAMES: [&[u8]; 12] = [
+    b"MESSAGE",
+    b"PRIORITY",
+    b"SYSLOG_IDENTIFIER",
+    b"_COMM",
+    b"_PID",
+    b"SYSLOG_PID",
+    b"_SYSTEMD_UNIT",
+    b"UNIT",
+    b"COREDUMP_UNIT",
+    b"OBJECT_SYSTEMD_UNIT",
+    b"MESSAGE_ID",
+    b"N_DROPPED",
+];
+
 /// What is made of an entry.
 #[derive(Debug)]
 pub(crate) enum Read {
@@ -50,7 +66,10 @@ struct Fields {
 /// Reads an entry, with every field where they are wanted. `None`: its fields cannot be read.
 pub(crate) fn read(journal: &mut Journal, entry: &Entry, all: bool) -> Option<Read> {
     let mut fields = Fields { all: all.then(BTreeMap::new), ..Fields::default() };
-    journal.fields(entry, |name, value| fields.take(name, value)).ok()?;
+    match all {
+        true => journal.fields(entry, |name, value| fields.take(name, value)).ok()?,
+        false => journal.fields_of(entry, &NAMES, |name, value| fields.take(name, value)).ok()?,
+    }
     let time_usec = i64::try_from(entry.cursor.realtime).unwrap_or(i64::MAX);
     if fields.is_dropped {
         let (reason, source) = ("rate-limit".into(), JOURNAL.into());

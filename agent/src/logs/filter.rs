@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hms_journal::{Entry, Filter as F, Journal};
+use hms_journal::{Entry, Filter as F, Journal, Search};
 use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{LogEntry, LogQuery},
@@ -11,7 +11,10 @@ use hms_proto::{
 use memchr::{memchr, memchr_iter, memrchr};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::condition::{self, Condition};
+use super::{
+    condition::{self, Condition},
+    source::Wanted,
+};
 
 /// Enough for any pattern a person writes; a larger automaton is somebody else's aim.
 const PATTERN_MAX: usize = 1024;
@@ -142,6 +145,13 @@ impl Filter {
             Fault::new(FaultKind::Failed, format!("the journal cannot be read: {error}"))
                 .hint("Look at the host: `systemctl status systemd-journald`.")
         })
+    }
+
+    /// What the journal is searched for, if anything; not before `floor`, in microseconds since the epoch.
+    pub(crate) fn search(&self, wanted: &Wanted, floor: u64) -> Option<Search> {
+        let (pattern, wanted) = (self.grep.clone()?, wanted.clone());
+        let search = Search::new(move |message| pattern.is_match(message), move || wanted());
+        Some(search.between(self.since.unwrap_or(0).max(floor), self.until.unwrap_or(u64::MAX)))
     }
 
     /// Whether the journal can tell by itself, from its lists, which entries are meant.

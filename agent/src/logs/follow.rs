@@ -1,12 +1,14 @@
 //! Entries as they are written. journald tells nobody at once, but an entry is in its file at once: the head of the file
 //! is looked at every few milliseconds, while somebody follows.
 
-use std::{thread, time::Duration};
+use std::{collections::VecDeque, thread, time::Duration};
+
+use hms_proto::host::v1::LogGap;
 
 use super::{
     chunks::Chunks,
     merge::Merge,
-    query::{Ask, Stop, past, send},
+    query::{Ask, HELD, HELD_BYTES, Stop, past, send},
     source::Step,
 };
 
@@ -55,6 +57,43 @@ fn drain(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
             Step::Gap(gap) => out.gap(gap)?,
             Step::Found(found) => send(merge, found, out)?,
         }
+        if out.was_late() {
+            catch_up(merge, out)?;
+        }
     }
     Ok(())
+}
+
+/// A reader that was late gets the newest of what it has not read, and is told how much comes before that. Otherwise it would
+/// be behind for ever, when more is written than it can take.
+fn catch_up(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
+    let mut missed = LogGap { reason: "slow".into(), ..LogGap::default() };
+    let (mut held, mut bytes) = (VecDeque::new(), 0);
+    while let Some(step) = merge.next() {
+        match step {
+            Step::Gap(gap) => out.gap(gap)?,
+            Step::Found(found) => {
+                bytes += found.size();
+                held.push_back(found);
+            }
+        }
+        while held.len() > HELD || bytes > HELD_BYTES {
+            let Some(first) = held.pop_front() else { break };
+            bytes -= first.size();
+            missed.count += 1;
+            missed.to_usec = i64::try_from(first.time).unwrap_or(0);
+            missed.from_usec = if missed.from_usec == 0 { missed.to_usec } else { missed.from_usec };
+        }
+    }
+    if missed.count > 0 {
+        out.gap(missed)?;
+    }
+    for found in held {
+        let read = merge.read(found);
+        if out.add(read)? {
+            // What the sources stand behind comes only with the last of these.
+            out.flush(None)?;
+        }
+    }
+    Ok(out.flush(Some(&merge.place()))?)
 }

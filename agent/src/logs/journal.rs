@@ -39,7 +39,8 @@ pub(crate) struct JournalLog {
 impl JournalLog {
     /// Opens the journal of this host.
     pub(crate) fn open(filter: Arc<Filter>, wanted: Wanted) -> Result<Self, Fault> {
-        let journal = filter.open()?;
+        let mut journal = filter.open()?;
+        filter.search(&wanted, 0).into_iter().for_each(|search| journal.search(search));
         Ok(Self {
             journal,
             filter,
@@ -190,6 +191,8 @@ impl JournalLog {
             Part::Journal(cursor, _) => Some(*cursor),
             Part::File(_) => None,
         });
+        let floor = self.floor.map_or(0, |floor| floor.realtime);
+        self.filter.search(&self.wanted, floor).into_iter().for_each(|search| self.journal.search(search));
     }
 
     /// Looks for what was written since.

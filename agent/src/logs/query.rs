@@ -20,8 +20,8 @@ use super::{
 /// A query without a limit ends here.
 const ALL: u32 = 1_000_000;
 /// So many entries are held to be turned around; of more, only the first is kept, and they are read again from there.
-const HELD: usize = 10_000;
-const HELD_BYTES: usize = 4 << 20;
+pub(crate) const HELD: usize = 10_000;
+pub(crate) const HELD_BYTES: usize = 4 << 20;
 
 /// Why reading stopped.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ fn around(merge: &mut Merge, ask: &Ask, place: &Place, out: &mut Chunks) -> Resu
 
 impl Found {
     /// How much memory it takes, about.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match &self.what {
             super::source::What::Handle(_) => 256,
             super::source::What::Entry(entry) => super::entry::size(entry) + 256,

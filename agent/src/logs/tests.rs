@@ -226,3 +226,44 @@ async fn followers_that_are_cut_off_miss_nothing_and_see_nothing_twice() {
     assert_eq!(numbers, (1..next).collect::<Vec<_>>());
     assert_eq!(answer.gaps, Vec::<String>::new());
 }
+
+/// A reader that takes nothing while much is written: it costs a bounded number of entries, and is told how many it has missed.
+#[tokio::test]
+async fn a_slow_reader_sees_how_much_it_has_missed() {
+    const LINES: u32 = 30_000;
+    let app = App::new(1);
+    let (to, mut from) = mpsc::channel(2);
+    let ask = app.ask(limited(1));
+    let places = std::sync::Arc::new(Semaphore::new(1));
+    let following = tokio::task::spawn_blocking(move || {
+        follow(ask, &mut Chunks::new(to, places.try_acquire_owned().unwrap())).ok()
+    });
+    let mut answer = Answer::default();
+    while !answer.take(from.recv().await.unwrap()) {}
+    let line = |number: u32| {
+        let time = chrono::DateTime::from_timestamp(FIRST + i64::from(number), 0).unwrap();
+        format!("{} INFO number {number}\n", time.format("%Y-%m-%dT%H:%M:%SZ"))
+    };
+    let text: String = (2..=LINES).map(line).collect();
+    let mut file = fs::OpenOptions::new().append(true).open(app.log(1)).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let mut missed = None;
+    while answer.numbers().last() != Some(&LINES) {
+        let chunk = from.recv().await.unwrap();
+        missed = chunk.as_ref().unwrap().gap.clone().or(missed);
+        answer.take(chunk);
+    }
+    let missed = missed.unwrap();
+    assert_eq!((missed.reason.as_str(), answer.gaps.len()), ("slow", 1));
+    // Before the gap, and behind it, all is there.
+    let numbers = answer.numbers();
+    let holes: Vec<_> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert_eq!(holes.len(), 1);
+    let (last, next) = (i64::from(holes[0][0]), i64::from(holes[0][1]));
+    assert_eq!(missed.count, (next - last - 1) as u64);
+    let usec = |number: i64| (FIRST + number) * 1_000_000;
+    assert_eq!((missed.from_usec, missed.to_usec), (usec(last + 1), usec(next - 1)));
+    drop(from);
+    following.await.unwrap();
+}

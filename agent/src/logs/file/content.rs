@@ -23,6 +23,8 @@ pub(crate) const LINE_MAX: usize = 1 << 20;
 const EXPANDED_MAX: u64 = 8 << 30;
 /// A last line without an end is taken for one when nothing came after it for so long.
 const REST: Duration = Duration::from_secs(5);
+/// Whoever wrote to a file before it was rotated away goes on with that for so long at most; microseconds.
+const LATE: u64 = 60_000_000;
 /// Where files are expanded: on the disk, not in memory.
 const SCRATCH: &str = "/var/tmp";
 
@@ -90,10 +92,14 @@ impl Content {
         Ok(self.size)
     }
 
-    /// Whether it is a copy of what was in one of the files that come after it: it is younger than that.
+    /// Whether it is a copy of what was in one of the files that come after it: it is younger than that. A compressed file is
+    /// always young, but keeps when it was written to last: the file that comes after it was there long before.
     pub(crate) fn is_copy_from<'a>(&self, mut later: impl Iterator<Item = &'a Self>) -> bool {
-        let own = self.born.filter(|_| !self.is_gz);
-        own.is_some() && later.any(|next| !next.is_gz && next.born.is_some() && next.born < own)
+        let is_older = |born: u64| match self.is_gz {
+            true => born.saturating_add(LATE) < self.modified,
+            false => self.born.is_some_and(|own| born < own),
+        };
+        later.any(|next| !next.is_gz && next.born.is_some_and(is_older))
     }
 
     /// Whether it was deleted.

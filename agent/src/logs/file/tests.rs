@@ -281,6 +281,33 @@ fn copytruncate_is_told_and_loses_only_what_was_in_no_file() {
     assert_eq!(rest, wanted[10..]);
 }
 
+/// logrotate with `copytruncate` and `compress`, seen only when it was done.
+#[test]
+fn a_copy_that_was_compressed_is_gone_on_with_and_told() {
+    let mut written = Written::new();
+    let (mut log, mut all) = (written.open(), Vec::new());
+    log.seek_head().unwrap();
+    written.write(10);
+    poll(&mut log, &mut all);
+    written.write(3);
+    written.copytruncate(9, 2);
+    written.copies.clear();
+    written.compress(1);
+    written.write(30);
+    let mut again = restarted(&written, &mut log);
+    poll(&mut log, &mut all);
+    let wanted = [lines(1, 13), vec![Arrived::Gap("truncated".into())], lines(16, 45)].concat();
+    assert_eq!(all, wanted);
+    let mut rest = Vec::new();
+    drain(&mut again, &mut rest);
+    assert_eq!(rest, wanted[10..]);
+    // Nothing was read of the log that was cut off: the time of the copy tells that it was.
+    let copy = File::options().append(true).open(written.at("a.log.1.gz")).unwrap();
+    copy.set_modified(std::time::SystemTime::now() + Duration::from_secs(3600)).unwrap();
+    let opened = written.open();
+    assert!(opened.is_cut(1) && !opened.is_cut(0));
+}
+
 #[test]
 fn a_log_that_is_deleted_is_read_to_its_end_by_who_has_it_open() {
     let mut written = Written::new();
