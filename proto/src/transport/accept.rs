@@ -1,18 +1,10 @@
 //! The accept loop: every connection is bounded before it costs anything.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -20,7 +12,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Server, server::Connected};
 
-use super::places::{Limits, Place, Places};
+use super::{
+    connection::Connection,
+    places::{Limits, Place, Places},
+};
 use crate::identity::{Identity, serial_of, validity_of};
 
 /// Who is at the other end of a connection. tonic puts it into each request's extensions.
@@ -37,12 +32,7 @@ pub struct Peer {
 }
 
 /// A connection whose caller is known.
-#[derive(Debug)]
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
-    peer: Peer,
-    _place: Place,
-}
+pub type Known = Connection<TlsStream<TcpStream>, Peer>;
 
 /// Accepts connections until the receiver is dropped. Each handshake runs in its own task with the configuration
 /// that holds at that moment, so a renewed certificate needs no restart.
@@ -50,7 +40,7 @@ pub fn accept(
     listener: TcpListener,
     config: Arc<ArcSwap<ServerConfig>>,
     limits: Limits,
-) -> ReceiverStream<io::Result<Connection>> {
+) -> ReceiverStream<io::Result<Known>> {
     let (ready, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         let places = Places::new(limits);
@@ -91,10 +81,13 @@ async fn handshake(
     tcp: TcpStream,
     address: SocketAddr,
     config: Arc<ServerConfig>,
-    place: Place,
-) -> io::Result<Connection> {
+    mut place: Place,
+) -> io::Result<Known> {
     tcp.set_nodelay(true)?;
-    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    let stream = tokio::select! {
+        accepted = TlsAcceptor::from(config).accept(tcp) => accepted?,
+        () = place.lost() => return Err(io::Error::other("its place was needed")),
+    };
     let leaf = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
     let leaf = leaf.ok_or_else(|| io::Error::other("no client certificate"))?;
     let peer = Peer {
@@ -103,7 +96,8 @@ async fn handshake(
         certificate_serial: serial_of(leaf).map_err(io::Error::other)?,
         address,
     };
-    Ok(Connection { stream, peer, _place: place })
+    place.prove();
+    Ok(Connection::new(stream, peer, place))
 }
 
 /// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers).
@@ -121,46 +115,10 @@ pub fn harden(server: Server) -> Server {
         .max_connection_age_grace(Duration::from_secs(3600))
 }
 
-impl Connected for Connection {
+impl Connected for Known {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
         self.peer.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

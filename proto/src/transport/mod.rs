@@ -2,8 +2,10 @@
 
 mod accept;
 mod connect;
+mod connection;
 mod places;
 
-pub use accept::{Connection, Peer, accept, harden};
+pub use accept::{Known, Peer, accept, harden};
 pub use connect::{ClientTls, NotConnected, endpoint};
-pub use places::{Limits, Place, Places};
+pub use connection::Connection;
+pub use places::{Limits, Place, Places, Proof};

@@ -1,0 +1,129 @@
+//! A connection with its place: it ends when the place is given to somebody else, and when its peer stops reading.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::places::Place;
+
+/// How long bytes may wait for a peer that takes none.
+const STALL: Duration = Duration::from_secs(30);
+
+/// A stream that has a place, and what is known of its peer.
+#[derive(Debug)]
+pub struct Connection<S, P = ()> {
+    stream: S,
+    pub(super) peer: P,
+    place: Place,
+    stall: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S, P> Connection<S, P> {
+    /// The stream in its place.
+    pub fn new(stream: S, peer: P, place: Place) -> Self {
+        Self { stream, peer, place, stall: STALL, stalled: None }
+    }
+
+    fn poll_lost(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.place.poll_lost(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "its place was needed")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Writes are waited for, but not for ever.
+    fn poll_out<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
+    }
+}
+
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<S, P> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_lost(cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Connection<S, P> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.poll_out(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_out(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.poll_out(cx, shut)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.poll_out(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::transport::{Limits, Places};
+
+    const SOMEBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Security case 101.
+    #[tokio::test]
+    async fn a_connection_ends_when_its_place_is_needed() {
+        let places = Places::new(Limits { per_address: 1, ..Limits::default() });
+        let (ours, _theirs) = duplex(64);
+        let mut connection = Connection::new(ours, (), places.take(SOMEBODY).unwrap());
+        let reading = tokio::spawn(async move { connection.read_u8().await });
+        let _newer = places.take(SOMEBODY).unwrap();
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    /// Security case 98.
+    #[tokio::test]
+    async fn a_connection_ends_when_its_peer_does_not_read() {
+        let place = Places::new(Limits::default()).take(SOMEBODY).unwrap();
+        let (ours, _theirs) = duplex(64);
+        let mut connection = Connection::new(ours, (), place);
+        connection.stall = Duration::from_millis(10);
+        let stalled = connection.write_all(&[0; 65]).await.unwrap_err();
+        assert_eq!(stalled.kind(), io::ErrorKind::TimedOut);
+    }
+}
