@@ -134,6 +134,11 @@ impl ApiStatus {
     }
 }
 
+/// A description in pieces: whether it is code, between backticks, and the text.
+pub fn api_words(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    text.split('`').enumerate().map(|(n, piece)| (n % 2 == 1, piece)).filter(|(_, piece)| !piece.is_empty())
+}
+
 /// The groups of a document, in the order of its tags.
 pub fn api_groups(document: &Value) -> Vec<ApiGroup> {
     let reader = Reader { document };
@@ -427,6 +432,13 @@ mod tests {
         assert_eq!(field("hosts").unwrap().kind, "array of Named");
         assert!(field("hosts[].key").unwrap().required && field("key").unwrap().required);
         assert!(field("next.days").is_some() && body.fields.len() <= MOST_FIELDS);
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let pieces: Vec<_> = api_words("The `ETag` of it").collect();
+        assert_eq!(pieces, [(false, "The "), (true, "ETag"), (false, " of it")]);
+        assert_eq!(api_words("").count(), 0);
     }
 
     #[test]

@@ -47,7 +47,7 @@ mod user_list;
 
 pub use activity::{Activity, ActivityList, OutcomeKind};
 pub use ansi::{OutputRow, Span, Style, Terminal};
-pub use api_docs::{ApiBody, ApiField, ApiGroup, ApiOperation, ApiStatus, api_groups};
+pub use api_docs::{ApiBody, ApiField, ApiGroup, ApiOperation, ApiStatus, api_groups, api_words};
 pub use app_fields::Kind as SettingsKind;
 pub use app_form::{SettingsField, SettingsForm, SettingsGroup, settings_fields};
 pub use app_plan::{AppPlan, PlanChange, restart_choices};
