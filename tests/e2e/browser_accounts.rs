@@ -24,7 +24,8 @@ async fn the_browser_invites_confirms_limits_locks_out_and_removes() -> Result<(
     };
     assert_eq!(done("UserService/Invite", "ok"), 2);
     assert_eq!(done("UserService/Invite", "denied"), 2, "each time the login was too old");
-    for once in ["UserService/Edit", "UserService/Disable", "UserService/Remove", "AccountService/EnableTotp"] {
+    for once in ["UserService/Edit", "UserService/Disable", "UserService/Remove", "AccountService/EnableTotp"]
+    {
         assert_eq!(done(once, "ok"), 1, "{once}");
     }
     assert_eq!((done("TokenService/Create", "ok"), done("TokenService/Revoke", "ok")), (1, 1));
