@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use axum::middleware;
 use axum_server::{
     Handle,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
@@ -21,7 +22,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, door::Door},
+    api::{
+        self,
+        door::{Door, hurry},
+    },
     auth::Auth,
     config::Serve,
     db, directory,
@@ -41,6 +45,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
+/// How long a connection may take to ask for something, from when its handshake is done.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
     let Some(core) =
         stop.run_until_cancelled(assemble(database, &options, stop.clone())).await.transpose()?
     else {
@@ -147,10 +154,12 @@ async fn serve_web(
     router: axum::Router,
 ) -> anyhow::Result<()> {
     // Browsers open several connections each, and many people may sit behind one address.
-    let limits = Limits { connections: 2048, per_address: 256, ..Limits::default() };
+    let limits = Limits { connections: 2048, reserved: 512, per_address: 256, ..Limits::default() };
     let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.handshake);
     let door = Door::new(acceptor, Places::new(limits));
-    let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
+    // Until the first request nothing else watches a connection that says nothing.
+    let mut server =
+        axum_server::from_tcp(listener)?.acceptor(door).handle(handle).first_request_timeout(FIRST_REQUEST);
     let http = server.http_builder();
     http.http1()
         .header_read_timeout(Duration::from_secs(5))
@@ -168,8 +177,10 @@ async fn serve_web(
 }
 
 /// The controller's own certificates live a day, and are replaced at half their life.
+        .max_send_buf_size(64 * 1024)
 async fn renew_own(core: Arc<Core>, web: RustlsConfig) {
     loop {
+    let router = router.layer(middleware::map_request(hurry));
         tokio::time::sleep(core.pki.renew_in()).await;
         match core.pki.renew().and_then(|()| core.pki.web_server()) {
             Ok(config) => web.reload_from_config(config),

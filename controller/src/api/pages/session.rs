@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
 use super::problem::Problem;
 use crate::{
+    api::door,
     auth::{self, Caller},
     state::State,
 };
@@ -33,7 +34,10 @@ impl FromRequestParts<State> for Session {
         };
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
         match state.auth.web_session(&token, address).await {
-            Ok(Some(caller)) => Ok(Self { caller, token }),
+            Ok(Some(caller)) => {
+                door::is_known(&parts.extensions);
+                Ok(Self { caller, token })
+            }
             Ok(None) => Err(to_login(parts)),
             Err(fault) => Err(Problem::from(fault).into_response()),
         }
