@@ -41,13 +41,13 @@ use crate::{
 /// How long open requests may take to end when the controller stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a connection may take to ask for something, from when its handshake is done.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
-/// How long a connection may take to ask for something, from when its handshake is done.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
-
     let Some(core) =
         stop.run_until_cancelled(assemble(database, &options, stop.clone())).await.transpose()?
     else {
@@ -171,16 +171,16 @@ async fn serve_web(
         .max_header_list_size(16 * 1024)
         .max_pending_accept_reset_streams(32)
         .max_local_error_reset_streams(64)
+        .max_send_buf_size(64 * 1024)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10));
+    let router = router.layer(middleware::map_request(hurry));
     Ok(server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }
 
 /// The controller's own certificates live a day, and are replaced at half their life.
-        .max_send_buf_size(64 * 1024)
 async fn renew_own(core: Arc<Core>, web: RustlsConfig) {
     loop {
-    let router = router.layer(middleware::map_request(hurry));
         tokio::time::sleep(core.pki.renew_in()).await;
         match core.pki.renew().and_then(|()| core.pki.web_server()) {
             Ok(config) => web.reload_from_config(config),
