@@ -42,6 +42,8 @@ enum Command {
         /// Only kill deployments, at each point so many times, and count what became of them.
         #[arg(long, value_name = "TIMES", num_args = 0..=1, default_missing_value = "25")]
         kills: Option<usize>,
+        #[command(subcommand)]
+        part: Option<bench::Part>,
     },
     /// Make the base image of the hosts, if there is none yet.
     Image,
@@ -73,8 +75,13 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
-        Command::Bench { kills } => {
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench::run(kills))?;
+        Command::Bench { part: Some(bench::Part::Fuzz(fuzz)), .. } => fuzz.run(),
+        Command::Bench { part: Some(bench::Part::Reader { here }), .. } => bench::read(here),
+        Command::Bench { kills, part } => {
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?
+                .block_on(bench::run(kills, part.is_some()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Image => {

@@ -223,6 +223,7 @@ impl LogItem {
             "truncated" => "the file was cut off while it was written",
             "corrupt" => "they cannot be read",
             "rate-limit" => "journald took no more of them: the unit wrote too fast",
+            "slow" => "they came faster than they were read",
             "limit" => "there are more than may be given at once",
             other => other,
         };

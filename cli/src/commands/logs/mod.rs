@@ -246,7 +246,10 @@ impl Logs {
 
 /// Says where entries are missing.
 fn gap_text(label: &str, gap: &LogGap) -> String {
-    let mut why = inline(&gap.reason).into_owned();
+    let mut why = match gap.reason.as_str() {
+        "slow" => "they came faster than they were read".to_owned(),
+        other => inline(other).into_owned(),
+    };
     let at = |usec| crate::output::measure::stamp(usec, true);
     if gap.from_usec > 0 {
         why += &format!(", after {}", at(gap.from_usec));
