@@ -26,7 +26,7 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use crate::{audit::Spool, join::unix_now};
+use crate::{audit::Spool, join::unix_now, revoked::Revoked};
 
 /// Requests that change something are small; anything larger is not one. All but this:
 const MUTATION_MAX: usize = 64 * 1024;
@@ -36,6 +36,9 @@ const INSTALL_MAX: usize = 4 * 1024 * 1024;
 /// A specification with files of its own, and all secrets of an app.
 const START_APP: &str = "/hms.host.v1.AppService/Start";
 const START_APP_MAX: usize = 4 * 1024 * 1024;
+/// The longest list.
+const REVOKE: &str = "/hms.host.v1.RevocationService/Put";
+const REVOKE_MAX: usize = 1024 * 1024;
 /// And those that bring configuration files.
 const FILES_MAX: usize = crate::server::MESSAGE_MAX;
 const WITH_FILES: &str = "/hms.host.v1.NginxService/Apply";
@@ -57,13 +60,14 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone)]
 pub(crate) struct AccessLayer {
     spool: Arc<Spool>,
+    revoked: Arc<Revoked>,
     shutdown: CancellationToken,
 }
 
 impl AccessLayer {
-    /// Direct changes are written to `spool`; streams end when `shutdown` is cancelled.
-    pub(crate) fn new(spool: Arc<Spool>, shutdown: CancellationToken) -> Self {
-        Self { spool, shutdown }
+    /// Direct changes are written to `spool`; streams end when their caller is `revoked`, or `shutdown` is cancelled.
+    pub(crate) fn new(spool: Arc<Spool>, revoked: Arc<Revoked>, shutdown: CancellationToken) -> Self {
+        Self { spool, revoked, shutdown }
     }
 }
 
@@ -112,7 +116,8 @@ impl AccessLayer {
         let began = Instant::now();
         let path = request.uri().path().to_owned();
         let peer = request.extensions().get::<Peer>().cloned();
-        let decided = decide(&path, peer.as_ref(), request.headers(), unix_now());
+        let known = peer.as_ref().map_or(Ok(()), |peer| self.revoked.check(peer));
+        let decided = known.and_then(|()| decide(&path, peer.as_ref(), request.headers(), unix_now()));
         let (caller, rule, peer) = match (decided, peer) {
             (Ok((caller, rule)), Some(peer)) => (caller, rule, peer),
             (Err(fault), peer) => {
@@ -176,13 +181,14 @@ impl AccessLayer {
             .unwrap_or_else(|_| Status::from(crate::internal("the call failed inside the agent")).into_http())
     }
 
-    /// A stream ends with its caller's certificate, and when the agent stops.
+    /// A stream ends with its caller's certificate, when that is revoked, and when the agent stops.
     fn bound(&self, response: Response<Body>, peer: &Peer) -> Response<Body> {
         let left = u64::try_from(peer.certificate_ends - unix_now()).unwrap_or(0);
-        let shutdown = self.shutdown.clone();
+        let (shutdown, gone) = (self.shutdown.clone(), self.revoked.gone(peer));
         let end = async move {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(left)) => expired(),
+                fault = gone => fault,
                 () = shutdown.cancelled_owned() => Fault::new(FaultKind::Unreachable, "the agent is stopping"),
             }
         };
@@ -194,6 +200,7 @@ fn most_bytes(path: &str) -> usize {
     match path {
         INSTALL => INSTALL_MAX,
         START_APP => START_APP_MAX,
+        REVOKE => REVOKE_MAX,
         WITH_FILES => FILES_MAX,
         _ => MUTATION_MAX,
     }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use arc_swap::ArcSwap;
 use hms_proto::{
     host::v1::{
-        GetFactsRequest, GetUnitRequest, UnitActionRequest, host_service_client::HostServiceClient,
+        GetFactsRequest, GetUnitRequest, PutRevocationsRequest, RevokedCertificate, UnitActionRequest,
+        host_service_client::HostServiceClient, revocation_service_client::RevocationServiceClient,
         unit_service_client::UnitServiceClient,
     },
     identity::{Credentials, client_config, server_config},
@@ -245,6 +246,43 @@ async fn a_stream_ends_with_the_certificate_and_with_the_agent() {
         }
     };
     assert_eq!(ended.code(), Code::Unavailable, "{ended:?}");
+}
+
+/// Security case 91: whoever was revoked is cut off, on connections that are open and in streams; nobody else is.
+#[tokio::test]
+async fn a_revoked_certificate_is_refused_and_its_streams_end() {
+    let agent = Agent::start().await;
+    let leaf = || agent.ca.leaf(Kind::Operator, &format!("operator/{}/admin", Uuid::new_v4()), 600);
+    let (bad, good) = (leaf().credentials().unwrap(), leaf().credentials().unwrap());
+    let serial = hms_proto::identity::serial_of(&bad.certificate).unwrap();
+    let (channel, other) = (agent.channel(&bad), agent.channel(&good));
+    let watch = async |channel| {
+        let watch = hms_proto::host::v1::WatchMetricsRequest::default();
+        HostServiceClient::new(channel).watch_metrics(watch).await.unwrap().into_inner()
+    };
+    let (mut stream, mut others) = (watch(channel.clone()).await, watch(other.clone()).await);
+    stream.message().await.unwrap().unwrap();
+    let revoke = async |channel: Channel, metadata: &[(&'static str, &str)]| {
+        let certificate = RevokedCertificate { serial: serial.clone(), ends_usec: i64::MAX };
+        let mut call = Call::new(PutRevocationsRequest { certificates: vec![certificate] });
+        for (key, value) in metadata {
+            call.metadata_mut().append(*key, value.parse().unwrap());
+        }
+        RevocationServiceClient::new(channel).put(call).await.map(drop)
+    };
+    assert_eq!(revoke(other.clone(), &[]).await.unwrap_err().code(), Code::PermissionDenied);
+    facts(channel.clone()).await.unwrap();
+    revoke(agent.controller(), &[(ROLE_KEY, "admin"), (ACTOR_KEY, "controller")]).await.unwrap();
+    assert_eq!(facts(channel).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(facts(agent.channel(&bad)).await.unwrap_err().code(), Code::Unauthenticated);
+    let ended = loop {
+        if let Err(status) = stream.message().await {
+            break status;
+        }
+    };
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
+    facts(other).await.unwrap();
+    others.message().await.unwrap().unwrap();
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod join;
 mod logs;
 mod nginx;
 mod renew;
+mod revoked;
 mod run;
 mod scripts;
 mod server;

@@ -8,7 +8,8 @@ use hms_proto::{
     host::v1::{
         app_service_server::AppServiceServer, host_service_server::HostServiceServer,
         job_service_server::JobServiceServer, log_service_server::LogServiceServer,
-        nginx_service_server::NginxServiceServer, script_service_server::ScriptServiceServer,
+        nginx_service_server::NginxServiceServer, revocation_service_server::RevocationServiceServer,
+        script_service_server::ScriptServiceServer,
         unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
@@ -26,6 +27,7 @@ use crate::{
     jobs::{Jobs, JobsApi},
     logs::Logs,
     nginx::Nginx,
+    revoked::{RevocationApi, Revoked},
     scripts::{Scripts, ScriptsApi},
     systemd::{Bus, Units},
 };
@@ -57,6 +59,7 @@ pub(crate) async fn serve(
     let logs = Logs::new(&place.state);
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
+    let revoked = Arc::new(Revoked::open(&place.state));
     let apps = Apps::new(jobs.clone(), bus.clone(), place.state);
     let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));
     let reflection = tonic_reflection::server::Builder::configure()
@@ -70,8 +73,9 @@ pub(crate) async fn serve(
     health.set_serving::<JobServiceServer<JobsApi>>().await;
     health.set_serving::<NginxServiceServer<Nginx>>().await;
     health.set_serving::<AppServiceServer<Apps>>().await;
+    health.set_serving::<RevocationServiceServer<RevocationApi>>().await;
     harden(Server::builder())
-        .layer(AccessLayer::new(spool, shutdown.clone()))
+        .layer(AccessLayer::new(spool, revoked.clone(), shutdown.clone()))
         .add_service(health_service)
         .add_service(reflection)
         .add_service(UnitServiceServer::new(Units::new(bus.clone())))
@@ -80,6 +84,7 @@ pub(crate) async fn serve(
         .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
         .add_service(JobServiceServer::new(JobsApi::new(jobs)))
         .add_service(AppServiceServer::new(apps))
+        .add_service(RevocationServiceServer::new(RevocationApi(revoked)))
         .add_service(NginxServiceServer::new(nginx).max_decoding_message_size(MESSAGE_MAX))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())
         .await?;

@@ -229,6 +229,18 @@ pub(crate) async fn end_terminals(db: impl PgExecutor<'_>, user: Uuid) -> Result
     Ok(())
 }
 
+/// Certificates that were revoked and have not ended by themselves, with their ends; those that last longest first. The rest is
+/// dropped.
+pub(crate) async fn revoked_certificates(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    most: usize,
+) -> Result<Vec<(String, DateTime<Utc>)>> {
+    sqlx::query("DELETE FROM revoked_certificates WHERE ends_at <= $1").bind(now).execute(pool).await?;
+    let sql = "SELECT serial, ends_at FROM revoked_certificates ORDER BY ends_at DESC, serial LIMIT $1";
+    Ok(sqlx::query_as(sql).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await?)
+}
+
 /// Removes sessions that ended more than a month ago.
 pub(crate) async fn forget_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let sql = "DELETE FROM sessions WHERE least(expires_at, coalesce(revoked_at, expires_at)) < $1";

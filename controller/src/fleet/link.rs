@@ -1,13 +1,17 @@
-//! The link to one host: watches its units and its measures, and comes back by itself.
+//! The link to one host: watches its units and its measures, tells it who was revoked, and comes back by itself.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use hms_proto::{
     ACTOR_KEY, REQUEST_ID_KEY, ROLE_KEY,
     fault::{Fault, FaultKind},
     host::v1::{
-        GetFactsRequest, GetUnitRequest, Metrics, WatchMetricsRequest, WatchUnitsRequest, WatchUnitsResponse,
-        host_service_client::HostServiceClient, unit_service_client::UnitServiceClient,
+        GetFactsRequest, GetUnitRequest, Metrics, PutRevocationsRequest, RevokedCertificate,
+        WatchMetricsRequest, WatchUnitsRequest, WatchUnitsResponse, host_service_client::HostServiceClient,
+        revocation_service_client::RevocationServiceClient, unit_service_client::UnitServiceClient,
         watch_units_response::Event,
     },
     names::UnitName,
@@ -56,7 +60,9 @@ async fn watch(host: &Host, fleet: &Fleet, synced: &mut bool) -> Fault {
 }
 
 async fn watching(host: &Host, fleet: &Fleet, synced: &mut bool) -> Result<std::convert::Infallible, Status> {
-    let mut measured = host.measured.subscribe();
+    let (mut measured, mut revoked) = (host.measured.subscribe(), fleet.revoked.subscribe());
+    let told = revoked.borrow_and_update().clone();
+    tell_revoked(host, told).await?;
     let mut units = UnitServiceClient::new(host.channel.clone());
     let mut events = in_time(units.watch(as_controller(WatchUnitsRequest {}))).await?.into_inner();
     let facts =
@@ -80,6 +86,27 @@ async fn watching(host: &Host, fleet: &Fleet, synced: &mut bool) -> Result<std::
                 look_for_unloaded(host, fleet, &wanted).await?;
                 metrics = open_metrics(host, &wanted).await?;
             }
+            changed = revoked.changed() => {
+                changed.map_err(|_| ended())?;
+                let told = revoked.borrow_and_update().clone();
+                tell_revoked(host, told).await?;
+            }
+        }
+    }
+}
+
+/// Only an agent that is not there is a broken link: one that cannot keep the list is still looked at.
+async fn tell_revoked(host: &Host, certificates: Option<Arc<Vec<RevokedCertificate>>>) -> Result<(), Status> {
+    let Some(certificates) = certificates else { return Ok(()) };
+    let mut request = as_controller(PutRevocationsRequest { certificates: certificates.to_vec() });
+    request.metadata_mut().insert(ROLE_KEY, MetadataValue::from_static("admin"));
+    match in_time(RevocationServiceClient::new(host.channel.clone()).put(request)).await {
+        Ok(_) => Ok(()),
+        Err(status) if Fault::from_status(&status).kind() == FaultKind::Unreachable => Err(status),
+        Err(status) => {
+            let reason = Fault::from_status(&status).message;
+            tracing::error!(host = %host.row.name, reason, "a host could not be told who was revoked");
+            Ok(())
         }
     }
 }

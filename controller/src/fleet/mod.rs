@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 use hms_proto::{
     controller::v1::Deployment,
-    host::v1::{Facts, Metrics, Unit},
+    host::v1::{Facts, Metrics, RevokedCertificate, Unit},
     identity::{Identity, Kind},
     names::{Address, AppKey, UnitName},
     transport::{ClientTls, endpoint},
@@ -135,6 +135,8 @@ pub(crate) struct Fleet {
     apps: RwLock<Arc<Vec<App>>>,
     /// By key.
     deployed: RwLock<HashMap<String, Deployed>>,
+    /// Certificates of people that no agent may take. `None` until the database has said.
+    revoked: watch::Sender<Option<Arc<Vec<RevokedCertificate>>>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -146,6 +148,7 @@ impl Fleet {
             hosts: RwLock::default(),
             apps: RwLock::default(),
             deployed: RwLock::default(),
+            revoked: watch::Sender::new(None),
             changes,
         })
     }
@@ -179,6 +182,16 @@ impl Fleet {
     pub(crate) fn tell(&self, change: Change) {
         // No receiver is no fault: nobody is looking.
         let _ = self.changes.send(change);
+    }
+
+    /// Every agent is told, now or as soon as it is reached.
+    pub(crate) fn revoke(&self, certificates: Vec<RevokedCertificate>) {
+        let certificates = Arc::new(certificates);
+        self.revoked.send_if_modified(|old| {
+            let is_new = old.as_ref() != Some(&certificates);
+            *old = Some(certificates);
+            is_new
+        });
     }
 
     /// Takes over what the database says: starts links to new hosts, ends those to removed ones.
