@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     "hms/controller/v1/account.proto",
     "hms/controller/v1/token.proto",
     "hms/host/v1/access.proto",
+    "hms/host/v1/audit.proto",
 ];
 
 /// Enum fields that JSON shows as words (`src/words.rs`).

@@ -1,13 +1,19 @@
 //! The spool of changes that operators made on this host directly, without the controller. Intent and outcome of each
-//! are on the disk before the next step; without them, nothing is changed.
+//! are on the disk before the next step; without them, nothing is changed. The controller collects what has ended, and then
+//! it is dropped here.
+
+mod heads;
+mod service;
+
+pub(crate) use service::AuditApi;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,6 +21,7 @@ use std::{
 use hms_proto::{
     access::role_word,
     fault::{Fault, FaultKind},
+    host::v1::DirectCall,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +30,8 @@ use crate::access::Caller;
 
 /// When the spool is full, direct changes are refused until the controller has collected it.
 const SPOOL_MAX: u64 = 16 * 1024 * 1024;
+/// Of a longer request only its length is told: a hundred of them fit into a message.
+const PARAMS_MAX: usize = 16 * 1024;
 /// Kept free for outcomes of changes that have begun.
 const RESERVE: u64 = 1024 * 1024;
 
@@ -49,6 +58,7 @@ enum Record {
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: Arc<Mutex<File>>,
+    path: PathBuf,
 }
 
 /// An intent that was written, and wants its outcome.
@@ -61,11 +71,11 @@ impl Spool {
         let folder = state.join("audit");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let path = folder.join("direct.jsonl");
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)?;
         for id in dangling(&mut file)? {
             append(&file, &outcome_of(id, "unknown", "the agent stopped before the outcome was known"))?;
         }
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self { file: Arc::new(Mutex::new(file)), path })
     }
 
     /// Writes what is about to be done.
@@ -106,6 +116,30 @@ impl Spool {
         if let Err(error) = self.write(outcome_of(intent.0, outcome, &message), SPOOL_MAX).await {
             tracing::error!(%error, id = %intent.0, outcome, "cannot write an outcome to the audit spool");
         }
+    }
+
+    /// Calls that have ended, oldest first, and whether there are more than these.
+    pub(crate) async fn ended(&self, most: usize) -> io::Result<(Vec<DirectCall>, bool)> {
+        let (file, path) = (self.file.clone(), self.path.clone());
+        let work = move || {
+            let _turn = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut calls = ended(&path, most + 1)?;
+            let more = calls.len() > most;
+            calls.truncate(most);
+            Ok((calls, more))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+
+    /// Drops calls that somebody else keeps now.
+    pub(crate) async fn drop_calls(&self, ids: BTreeSet<Uuid>) -> io::Result<()> {
+        let (file, path) = (self.file.clone(), self.path.clone());
+        let work = move || {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            *file = without(&path, &ids)?;
+            Ok(())
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     async fn write(&self, record: Record, most: u64) -> io::Result<()> {
@@ -152,6 +186,73 @@ fn dangling(file: &mut File) -> io::Result<Vec<Uuid>> {
         file.write_all(b"\n")?;
     }
     Ok(open.into_keys().collect())
+}
+
+/// Of the calls that have an outcome, the first ones.
+fn ended(path: &Path, most: usize) -> io::Result<Vec<DirectCall>> {
+    let mut open = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in BufReader::new(File::open(path)?).take(SPOOL_MAX * 2).split(b'\n') {
+        match serde_json::from_slice(&line?) {
+            Ok(intent @ Record::Intent { id, .. }) => drop(open.insert(id, intent)),
+            Ok(Record::Outcome { id, time_usec, outcome, message }) => {
+                let Some(intent) = open.remove(&id) else { continue };
+                calls.extend(call(intent, time_usec, outcome, message));
+                if calls.len() == most {
+                    break;
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(calls)
+}
+
+fn call(intent: Record, ended: u64, outcome: String, message: String) -> Option<DirectCall> {
+    let Record::Intent { id, time_usec, request_id, actor, role, address, method, request } = intent else {
+        return None;
+    };
+    let params = request.to_string();
+    let params = match params.len() {
+        length if length > PARAMS_MAX => serde_json::json!({ "left_out": length }).to_string(),
+        _ => params,
+    };
+    Some(DirectCall {
+        id: id.to_string(),
+        began_usec: i64::try_from(time_usec).unwrap_or(i64::MAX),
+        ended_usec: i64::try_from(ended).unwrap_or(i64::MAX),
+        identity: actor,
+        role,
+        address: address.to_string(),
+        method,
+        params,
+        outcome,
+        message,
+        request_id,
+    })
+}
+
+/// Writes the spool anew without these calls, and opens it. Cut off in between, the old one stays.
+fn without(path: &Path, ids: &BTreeSet<Uuid>) -> io::Result<File> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    for line in BufReader::new(File::open(path)?).take(SPOOL_MAX * 2).split(b'\n') {
+        let mut line = line?;
+        let id = match serde_json::from_slice(&line) {
+            Ok(Record::Intent { id, .. } | Record::Outcome { id, .. }) => id,
+            Err(_) => continue,
+        };
+        if !ids.contains(&id) {
+            line.push(b'\n');
+            file.write_all(&line)?;
+        }
+    }
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    OpenOptions::new().read(true).append(true).open(path)
 }
 
 fn now_usec() -> u64 {
@@ -204,5 +305,26 @@ mod tests {
         assert_eq!(refused.kind(), FaultKind::Unavailable);
         spool.outcome(begun, None).await;
         assert!(spool.file.lock().unwrap().metadata().unwrap().len() > SPOOL_MAX - RESERVE);
+    }
+
+    /// Security case 117: what is collected is dropped, what is under way stays, and the spool has room again.
+    #[tokio::test]
+    async fn calls_that_were_collected_are_dropped_and_others_stay() {
+        let state = tempfile::tempdir().unwrap();
+        let spool = Spool::open(state.path()).unwrap();
+        let address = "10.0.0.1:5".parse().unwrap();
+        let begin =
+            async || spool.intent(&ada(), address, "/m", serde_json::json!({"unit": "a"})).await.unwrap();
+        let (done, running, failed) = (begin().await, begin().await, begin().await);
+        spool.outcome(done, None).await;
+        spool.outcome(failed, Some(&Fault::new(FaultKind::Failed, "no"))).await;
+        let (calls, more) = spool.ended(1).await.unwrap();
+        assert_eq!((calls.len(), more, calls[0].outcome.as_str()), (1, true, "ok"));
+        assert_eq!(calls[0].params, "{\"unit\":\"a\"}");
+        spool.drop_calls([calls[0].id.parse().unwrap()].into()).await.unwrap();
+        let (calls, more) = spool.ended(9).await.unwrap();
+        assert_eq!((calls.len(), more, calls[0].message.as_str()), (1, false, "no"));
+        spool.outcome(running, None).await;
+        assert_eq!(spool.ended(9).await.unwrap().0.len(), 2, "it goes on in the new file");
     }
 }

@@ -6,10 +6,10 @@ use arc_swap::ArcSwap;
 use hms_proto::{
     DESCRIPTORS,
     host::v1::{
-        app_service_server::AppServiceServer, host_service_server::HostServiceServer,
-        job_service_server::JobServiceServer, log_service_server::LogServiceServer,
-        nginx_service_server::NginxServiceServer, revocation_service_server::RevocationServiceServer,
-        script_service_server::ScriptServiceServer,
+        app_service_server::AppServiceServer, audit_service_server::AuditServiceServer,
+        host_service_server::HostServiceServer, job_service_server::JobServiceServer,
+        log_service_server::LogServiceServer, nginx_service_server::NginxServiceServer,
+        revocation_service_server::RevocationServiceServer, script_service_server::ScriptServiceServer,
         unit_service_server::UnitServiceServer,
     },
     transport::{Limits, accept, harden},
@@ -21,7 +21,7 @@ use tonic::transport::Server;
 
 use crate::{
     access::AccessLayer,
-    audit::Spool,
+    audit::{AuditApi, Spool},
     deploy::Apps,
     host::Host,
     jobs::{Jobs, JobsApi},
@@ -59,6 +59,7 @@ pub(crate) async fn serve(
     let logs = Logs::new(&place.state);
     let scripts = Arc::new(Scripts::new(&place.state));
     let jobs = Arc::new(Jobs::open(place.host, &place.state, bus.clone(), scripts.clone())?);
+    let audit = AuditApi::open(&place.state, spool.clone())?;
     let revoked = Arc::new(Revoked::open(&place.state));
     let apps = Apps::new(jobs.clone(), bus.clone(), place.state);
     let _house = AbortOnDropHandle::new(tokio::spawn(jobs.clone().keep_house()));
@@ -73,6 +74,7 @@ pub(crate) async fn serve(
     health.set_serving::<JobServiceServer<JobsApi>>().await;
     health.set_serving::<NginxServiceServer<Nginx>>().await;
     health.set_serving::<AppServiceServer<Apps>>().await;
+    health.set_serving::<AuditServiceServer<AuditApi>>().await;
     health.set_serving::<RevocationServiceServer<RevocationApi>>().await;
     harden(Server::builder())
         .layer(AccessLayer::new(spool, revoked.clone(), shutdown.clone()))
@@ -84,6 +86,7 @@ pub(crate) async fn serve(
         .add_service(ScriptServiceServer::new(ScriptsApi(scripts)))
         .add_service(JobServiceServer::new(JobsApi::new(jobs)))
         .add_service(AppServiceServer::new(apps))
+        .add_service(AuditServiceServer::new(audit))
         .add_service(RevocationServiceServer::new(RevocationApi(revoked)))
         .add_service(NginxServiceServer::new(nginx).max_decoding_message_size(MESSAGE_MAX))
         .serve_with_incoming_shutdown(accept(listener, tls, Limits::default()), shutdown.cancelled_owned())

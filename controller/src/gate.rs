@@ -40,6 +40,7 @@ use tower::{Service, ServiceExt as _};
 use uuid::Uuid;
 
 use crate::{
+    audit::Changed,
     auth::Caller,
     db::{self, audit::Intent},
     fleet::Change,
@@ -112,7 +113,7 @@ impl Gate {
         if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, params)).await {
             tracing::error!(%error, caller = %call.caller.name, method = %call.path, "refused a call, and cannot record it");
         } else {
-            self.close(call, Instant::now(), "denied", &fault.message).await;
+            self.close(call, Instant::now(), "denied", &fault.message, None).await;
         }
         fault
     }
@@ -171,31 +172,49 @@ impl Gate {
             Err(fault) => (refuse(fault.clone()), Some(fault)),
         };
         let (outcome, detail) = fault.as_ref().map_or(("ok", ""), |f| (f.row().outcome, f.message.as_str()));
-        self.close(&call, begun, outcome, detail).await;
+        let changed = response.extensions().get::<Changed>();
+        self.close(&call, begun, outcome, detail, changed).await;
         if let Some(configs) = configs {
             configs.end(&call.caller, message_of(&body).unwrap_or_default(), fault.as_ref()).await;
         }
         response
     }
 
-    async fn close(&self, call: &Call, begun: Instant, outcome: &'static str, detail: &str) {
+    async fn close(
+        &self,
+        call: &Call,
+        begun: Instant,
+        outcome: &'static str,
+        detail: &str,
+        changed: Option<&Changed>,
+    ) {
         let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(request_id = %call.caller.request_id, caller = %call.caller.name, source = call.caller.source.word(), method = %call.path,
             host = call.host.as_ref().map_or("", HostName::as_str), outcome, took_ms, "call");
-        self.record(call.caller.request_id, outcome, detail.to_owned(), took_ms).await;
+        self.record(call.caller.request_id, outcome, detail.to_owned(), took_ms, changed.cloned()).await;
         self.core.fleet.tell(Change::Activity);
     }
 
     /// Writes an outcome; later, when the database is away now. What is not written by the next start is closed as
     /// "unknown" then.
-    async fn record(&self, id: Uuid, outcome: &'static str, detail: String, took_ms: u32) {
-        let Err(error) = db::audit::outcome(&self.core.db, id, outcome, &detail, took_ms).await else {
-            return;
+    async fn record(
+        &self,
+        id: Uuid,
+        outcome: &'static str,
+        detail: String,
+        took_ms: u32,
+        changed: Option<Changed>,
+    ) {
+        let db = self.core.db.clone();
+        let write = move || {
+            let (db, detail, changed) = (db.clone(), detail.clone(), changed.clone());
+            async move { db::audit::outcome_with(&db, id, outcome, &detail, took_ms, changed.as_ref()).await }
         };
+        let Err(error) = write().await else { return };
         tracing::error!(%error, request_id = %id, outcome, "cannot record an outcome, trying again");
         let core = self.core.clone();
         tokio::spawn(async move {
-            while db::audit::outcome(&core.db, id, outcome, &detail, took_ms).await.is_err() {
+            while write().await.is_err() {
                 tokio::time::sleep(RECORD_AGAIN).await;
             }
             core.fleet.tell(Change::Activity);

@@ -20,7 +20,10 @@ pub(crate) use histogram::{Counts, histogram};
 pub(crate) use marks::{Mark, marks};
 pub(crate) use read::{Found, Want, around, read};
 
-use crate::fleet::{Fleet, LinkState, now_usec};
+use crate::{
+    fleet::{Fleet, LinkState, now_usec},
+    sight::Sight,
+};
 
 /// A host that cannot be read, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,19 +34,24 @@ pub(crate) struct Away {
     pub(crate) fault: Fault,
 }
 
-/// The apps and hosts that there are.
-pub(crate) fn known(fleet: &Fleet) -> Known {
+/// The apps and hosts that somebody sees.
+pub(crate) fn known(seen: Sight<'_>) -> Known {
     let host = |name: &str| HostName::try_from(name).ok();
-    let apps = fleet.apps();
+    let apps = seen.apps();
     Known {
         apps: apps.iter().filter_map(|app| Some((app.key.clone(), host(app.host())?))).collect(),
-        hosts: fleet.hosts().iter().filter_map(|known| host(&known.row.name)).collect(),
+        hosts: seen.hosts().iter().filter_map(|known| host(&known.row.name)).collect(),
     }
 }
 
-/// What each host is asked.
-fn lanes(fleet: &Fleet, search: &Search) -> Result<Vec<Lane>, Fault> {
-    search.lanes(&known(fleet), &Utc::now())
+/// What each host is asked. All that somebody sees who sees no host as a whole is their apps.
+fn lanes(seen: Sight<'_>, search: &Search) -> Result<Vec<Lane>, Fault> {
+    let known = known(seen);
+    let mut search = search.clone();
+    if known.hosts.is_empty() && search.hosts.is_empty() && search.apps.is_empty() {
+        search.apps = known.apps.iter().map(|(app, _)| app.clone()).collect();
+    }
+    search.lanes(&known, &Utc::now())
 }
 
 /// Why a host is not even asked: the fleet knows that it does not answer.

@@ -3,6 +3,7 @@
 
 mod api;
 mod apps;
+mod audit;
 mod auth;
 mod cli_user;
 mod config;
@@ -17,9 +18,11 @@ mod jobs;
 mod logs;
 mod nginx;
 mod pki;
+mod rate;
 mod reach;
 mod seal;
 mod serve;
+mod sight;
 mod state;
 
 use std::process::ExitCode;

@@ -226,6 +226,10 @@ fn rule_of(method: &str) -> Result<&'static Rule, Fault> {
         Fault::not_found("method", &method)
             .hint("Methods are named as the audit has them, such as UnitService/Restart.")
     };
+    if method.is_empty() {
+        return Err(Fault::invalid("which method?")
+            .hint("Name one as the audit has it, such as UnitService/Restart."));
+    }
     let short = method.trim_start_matches('/');
     let mut fitting = access::rules().filter(|(path, _)| {
         *path == method || path.strip_suffix(short).is_some_and(|before| before.ends_with('.'))

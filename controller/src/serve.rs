@@ -26,6 +26,7 @@ use crate::{
         self,
         door::{Door, hurry},
     },
+    audit,
     auth::Auth,
     config::Serve,
     db, directory,
@@ -64,6 +65,7 @@ pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let tls = RustlsConfig::from_config(state.core.pki.web_server()?);
     tokio::spawn(directory::follow(state.core.clone()));
     jobs::start(&state);
+    tokio::spawn(audit::follow(state.core.clone()));
     tokio::spawn(nginx::follow(state.core.clone()));
     tokio::spawn(renew_own(state.core.clone(), tls.clone()));
     let handle = Handle::new();
@@ -112,6 +114,7 @@ async fn assemble(database: &str, options: &Serve, stop: CancellationToken) -> a
         db,
         pki,
         auth,
+        audit: Default::default(),
         nginx: Default::default(),
         reach,
         database_up: AtomicBool::new(true),

@@ -8,7 +8,9 @@ use std::sync::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Auth, fleet::Fleet, gate::Gate, jobs::Jobs, nginx::Pictures, pki::Authority};
+use crate::{
+    audit::Watched, auth::Auth, fleet::Fleet, gate::Gate, jobs::Jobs, nginx::Pictures, pki::Authority,
+};
 
 /// Where the controller is reached.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) auth: Arc<Auth>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) jobs: Jobs,
+    /// What is known of the chain of the audit.
+    pub(crate) audit: Watched,
     /// nginx of each host, as it was last seen.
     pub(crate) nginx: Pictures,
     pub(crate) reach: Reach,

@@ -293,7 +293,7 @@ mod tests {
         let all = controller::Target { all: true, ..Default::default() };
         let run = controller::RunRequest { target: Some(all), ..Default::default() };
         let whole = (Object::Whole, String::new());
-        assert_eq!(named("/hms.controller.v1.JobService/Run", run.encode_to_vec()), [whole.clone()]);
+        assert_eq!(named("/hms.controller.v1.JobService/Run", run.encode_to_vec()), vec![whole.clone()]);
         let version = controller::GetVersionRequest { id: 7 }.encode_to_vec();
         let seven = [(Object::Version, "7".into())];
         assert_eq!(named("/hms.controller.v1.NginxHistoryService/Get", version), seven);
@@ -313,8 +313,8 @@ mod tests {
         let follow = |query: LogQuery| named("/hms.host.v1.LogService/Follow", query.encode_to_vec());
         let unit = (Object::Unit, "x.service".to_owned());
         let app = (Object::App, "x".to_owned());
-        assert_eq!(follow(query(&["x.service"], &[])), [unit.clone()]);
-        assert_eq!(follow(query(&[], &[(LogKind::App, "x")])), [app.clone()]);
+        assert_eq!(follow(query(&["x.service"], &[])), vec![unit]);
+        assert_eq!(follow(query(&[], &[(LogKind::App, "x")])), vec![app]);
         assert_eq!(follow(query(&["x.service"], &[(LogKind::Journal, ""), (LogKind::App, "x")])).len(), 2);
         for more in [
             query(&[], &[]),

@@ -9,6 +9,7 @@
 //! - [`script`]: what a script's manifest may say, and how parameters become arguments; [`report`]: what checks print.
 //! - [`identity`]: who a certificate belongs to, and whom to trust.
 //! - [`transport`]: TLS connections in and out, bounded.
+//! - [`chain`]: the hashes of the audit, and how they are verified.
 //! - [`search`]: what somebody looks for in logs; [`merge`]: logs of several hosts in one order.
 //! - [`when`]: points in time as people type them.
 
@@ -30,6 +31,7 @@ mod redacted {
 
 pub mod access;
 pub mod app;
+pub mod chain;
 pub mod dotenv;
 pub mod fault;
 pub mod identity;

@@ -64,7 +64,6 @@ async fn who_is_invited_does_what_they_were_invited_for_until_they_are_locked_ou
         &["logs", "--app", "tobacco"],
         &["units", "--host", "borealis"],
         &["units", "restart", "cron.service", "--host", "asterra"],
-        &["scripts", "run", "check_status", "--all"],
         &["users"],
         // Agents know of no scopes: this goes through the controller or not at all.
         &["--direct", "asterra", "apps", "restart", "cigar"],

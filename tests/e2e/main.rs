@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
 mod access;
+mod api;
 mod apps_deploy;
 mod apps_failures;
 mod apps_host;
@@ -18,9 +19,11 @@ mod browser_apps;
 mod browser_configs;
 mod browser_logs;
 mod browser_scripts;
+mod exhaustion;
 mod faults;
 mod hmsctl_apps;
 mod hmsctl_jobs;
+mod hmsctl_logs;
 mod hmsctl_nginx;
 mod hmsctl_users;
 mod input;

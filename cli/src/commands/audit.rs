@@ -1,7 +1,7 @@
 //! `hmsctl audit`: who did what, and how it ended.
 
 use chrono::Local;
-use clap::Args;
+use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use hms_proto::{
     controller::v1::{AuditRecord, ListAuditRequest, ListAuditResponse},
@@ -22,13 +22,22 @@ use crate::{
     session::Session,
 };
 
-/// Show who did what, newest first
+mod chain;
+
+/// Show who did what, newest first; verify that nothing of it was changed
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
   hmsctl audit
   hmsctl audit --actor ada --since '2 days ago'
-  hmsctl audit --host asterra --method Restart --outcome failed -n 20")]
+  hmsctl audit --host asterra --method Restart --outcome failed -n 20
+  hmsctl audit --source direct --text puma-cigar
+  hmsctl audit verify"
+)]
 pub(crate) struct Audit {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Only what this user did
     #[arg(long, value_name = "USER")]
     actor: Option<UserName>,
@@ -41,6 +50,12 @@ pub(crate) struct Audit {
     /// Only with this outcome
     #[arg(long, value_parser = ["ok", "failed", "denied", "unreachable", "unknown", "running"])]
     outcome: Option<String>,
+    /// Only what came this way
+    #[arg(long, value_parser = ["web", "rest", "cli", "direct", "schedule", "agent", "system"])]
+    source: Option<String>,
+    /// Only records with this text: in target, parameters, address, request id, or why they failed
+    #[arg(long, default_value = "", hide_default_value = true)]
+    text: String,
     /// Only from this time on, such as `2 h ago` or `2026-11-24 10:00`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -52,8 +67,33 @@ pub(crate) struct Audit {
     limit: u32,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Compute every hash of the chain again, and compare it with what hosts have seen
+    #[command(after_help = "Examples:
+  hmsctl audit verify
+  hmsctl audit verify --host borealis
+  hmsctl audit verify --file audit.ndjson
+
+Exit codes: 0 all is as it was recorded; 1 something was changed; 2 a host could not be asked.")]
+    Verify(chain::Verify),
+    /// Print the rows of the chain as they are stored, one JSON object a line
+    #[command(after_help = "Examples:
+  hmsctl audit export > audit.ndjson
+  hmsctl audit export --from 1000 --to 2000")]
+    Export(chain::Export),
+}
+
 impl Audit {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        match self.verb {
+            None => self.list(session).await,
+            Some(Verb::Verify(verify)) => verify.run(session).await,
+            Some(Verb::Export(export)) => export.run(session).await,
+        }
+    }
+
+    async fn list(self, session: &Session) -> Result<()> {
         let when = |text: &Option<String>| match text {
             Some(text) => when::parse(text, &Local::now()),
             None => Ok(0),
@@ -65,6 +105,8 @@ impl Audit {
             outcome: self.outcome.clone().unwrap_or_default(),
             since_usec: when(&self.since)?,
             until_usec: when(&self.until)?,
+            source: self.source.clone().unwrap_or_default(),
+            text: self.text.clone(),
             ..ListAuditRequest::default()
         };
         let link = session.controller()?;

@@ -12,12 +12,13 @@ use utoipa::ToSchema;
 use crate::{auth::Caller, db, nginx, state::State};
 
 /// The host that is meant. It may be left out where there is only one.
-pub(super) fn host(state: &State, name: Option<&str>) -> Result<HostName, Fault> {
-    let hosts = state.fleet.hosts();
+pub(super) fn host(state: &State, caller: &Caller, name: Option<&str>) -> Result<HostName, Fault> {
+    let seen = state.fleet.seen_by(caller);
+    let hosts = seen.hosts();
     match (name.filter(|n| !n.is_empty()), hosts.as_slice()) {
         (Some(name), _) => {
             let name = HostName::try_from(name)?;
-            state.fleet.host(name.as_str()).ok_or_else(|| Fault::not_found("host", name.as_str()))?;
+            seen.host(name.as_str())?;
             Ok(name)
         }
         (None, [only]) => Ok(HostName::try_from(only.row.name.as_str())?),

@@ -32,7 +32,7 @@ pub(crate) fn router(state: State) -> Router {
     let joining = grpc::joining(&state.core);
     Router::new()
         .merge(pages::router())
-        .merge(rest::router())
+        .merge(rest::router(&state))
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || pages::nothing_here())
@@ -44,15 +44,16 @@ pub(crate) fn router(state: State) -> Router {
         // A browser says where a request comes from; one from another site is refused before anything else is looked at.
         .layer(CsrfLayer::new())
         .merge(joining)
-        .layer(headers())
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(rest::as_problem))
+        .layer(headers())
 }
 
 /// Refuses a body that is too large: at once where its length is told, else when it is read so far.
 async fn limit(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // Files of apps and texts of `.env` files, too.
-    let texts = ["/configs/", "/api/configs/", "/apps/", "/api/apps"];
+    // Files of apps, texts of `.env` files and scripts, too.
+    let texts = ["/configs/", "/api/configs/", "/apps/", "/api/apps", "/api/scripts"];
     let most = if texts.iter().any(|begin| path.starts_with(begin)) { LARGEST_CONFIG } else { LARGEST };
     let told = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if told.is_some_and(|length: usize| length > most) {
@@ -103,5 +104,7 @@ fn headers() -> impl tower::Layer<
         .into_inner()
 }
 
+#[cfg(test)]
+mod matrix_tests;
 #[cfg(test)]
 mod tests;

@@ -163,7 +163,7 @@ async fn of_two_that_edit_at_once_the_second_is_told(pool: PgPool) -> Test {
         let fault = asking.edit(AppSettings { version: bad.into(), ..named("Four") }).await.unwrap_err();
         assert_eq!(fault.kind(), FaultKind::Invalid, "{bad}");
     }
-    assert_eq!(asking.edit(new("nothing")).await.unwrap_err().kind(), FaultKind::Invalid);
+    assert_eq!(asking.edit(new("nothing")).await.unwrap_err().kind(), FaultKind::NotFound);
     let unknown = AppSettings { key: "other".into(), version: String::new(), ..seen };
     assert_eq!(asking.edit(unknown).await.unwrap_err().kind(), FaultKind::NotFound);
     Ok(())

@@ -177,6 +177,9 @@ impl Auth {
     }
 
     async fn check_own(&self, user: &User, password: &Password) -> Result<(), Fault> {
+        if password.is_empty() {
+            return Err(Fault::invalid("the password is missing"));
+        }
         match self.passwords.fits(password, user.password_hash.as_deref()).await? {
             true => Ok(()),
             false => Err(Fault::new(FaultKind::Denied, "the password is wrong")

@@ -29,6 +29,8 @@ pub(crate) enum Source {
     System,
     /// A schedule, for the person who made it.
     Schedule,
+    /// `hmsctl --direct`: straight to an agent, which told of it afterwards.
+    Direct,
 }
 
 impl Source {
@@ -41,6 +43,7 @@ impl Source {
             Self::Agent => "agent",
             Self::System => "system",
             Self::Schedule => "schedule",
+            Self::Direct => "direct",
         }
     }
 

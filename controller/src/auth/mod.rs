@@ -31,6 +31,7 @@ pub(crate) use join::{JoinToken, Shown};
 pub(crate) use login::Attempt;
 pub(crate) use operator::operator;
 pub(crate) use password::{Password, Passwords};
+pub(crate) use people::Edited;
 pub(crate) use record::Record;
 pub(crate) use rest::Tokens;
 pub(crate) use scope::{Limit, Scope};

@@ -32,6 +32,11 @@ impl Password {
         Self(Zeroizing::new(text))
     }
 
+    /// Whether nothing was typed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether both are the same, as when one is typed twice.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0 == other.0

@@ -6,19 +6,13 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// So many attempts at once, and then one in each interval.
-#[derive(Clone, Copy)]
-struct Policy {
-    burst: i32,
-    interval: TimeDelta,
-}
+use crate::rate::{Policy, forget_full, network_of, seconds};
 
 /// 10 at once, then 120 an hour: a password of 15 characters is not found that way.
 const ACCOUNT: Policy = Policy { burst: 10, interval: TimeDelta::seconds(30) };
@@ -26,21 +20,6 @@ const ACCOUNT: Policy = Policy { burst: 10, interval: TimeDelta::seconds(30) };
 const NETWORK: Policy = Policy { burst: 20, interval: TimeDelta::seconds(6) };
 /// Altogether. It also bounds what the two maps can hold.
 const ALL: Policy = Policy { burst: 100, interval: TimeDelta::milliseconds(500) };
-/// From here on, buckets that are full again are looked for and dropped.
-const MANY: usize = 1024;
-
-impl Policy {
-    /// The bucket after one more attempt, or how long until there can be one.
-    fn after_one_more(
-        self,
-        full_at: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, TimeDelta> {
-        let next = full_at.map_or(now, |at| at.max(now)) + self.interval;
-        let wait = next - now - self.interval * self.burst;
-        if wait > TimeDelta::zero() { Err(wait) } else { Ok(next) }
-    }
-}
 
 #[derive(Default)]
 struct Buckets {
@@ -79,7 +58,7 @@ impl Throttle {
             refused => {
                 let waits = [refused.0.err(), refused.1.err(), refused.2.err()];
                 let longest = waits.into_iter().flatten().max().unwrap_or_default();
-                Err(u32::try_from(longest.num_milliseconds().div_euclid(1000) + 1).unwrap_or(u32::MAX))
+                Err(seconds(longest))
             }
         }
     }
@@ -95,30 +74,17 @@ impl Throttle {
     }
 }
 
-fn forget_full<K: Hash + Eq>(buckets: &mut HashMap<K, DateTime<Utc>>, now: DateTime<Utc>) {
-    if buckets.len() >= MANY {
-        buckets.retain(|_, full_at| *full_at > now);
-    }
-}
-
 /// However it is written, and however long: one account is one bucket.
 fn account_of(name: &str) -> String {
     name.chars().take(64).flat_map(char::to_lowercase).collect()
 }
 
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
+    use crate::rate::MANY;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

@@ -5,11 +5,18 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use hms_proto::controller::v1::{AuditRecord, ListAuditRequest};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::Result;
-use crate::auth::Source;
+use super::{
+    Error, Result,
+    reach::{bounds, within},
+};
+use crate::{
+    audit::Changed,
+    auth::{Scope, Source},
+};
 
 /// Longer parameters are cut: a record is for reading.
 const PARAMS_MAX: usize = 16 * 1024;
@@ -35,12 +42,14 @@ pub(crate) struct Intent {
     pub(crate) params: Value,
 }
 
+/// Appends a row to the chain: the only way there is.
+const APPEND: &str =
+    "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
 /// Records an intent. What it speaks of must not be done unless this succeeded.
 pub(crate) async fn intent(pool: &PgPool, intent: &Intent) -> Result<i64> {
-    let sql =
-        "INSERT INTO audit (phase, request_id, actor, user_id, source, address, method, host, target, params)
-        VALUES ('intent', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq";
-    Ok(sqlx::query_scalar(sql)
+    let seq: Option<i64> = sqlx::query_scalar(APPEND)
+        .bind("intent")
         .bind(intent.request_id)
         .bind(text(&intent.actor))
         .bind(intent.user_id)
@@ -50,8 +59,17 @@ pub(crate) async fn intent(pool: &PgPool, intent: &Intent) -> Result<i64> {
         .bind(text(&intent.host))
         .bind(text(&intent.target))
         .bind(params(&intent.params))
+        .bind(None::<&str>)
+        .bind("")
+        .bind(None::<i64>)
+        .bind(None::<Value>)
+        .bind(None::<Value>)
+        .bind(None::<&str>)
+        .bind(None::<&str>)
         .fetch_one(pool)
-        .await?)
+        .await?;
+    // The function has no number for an outcome that is there already; an intent fails instead.
+    seq.ok_or(Error::Conflict)
 }
 
 /// Records how it ended. Only the first outcome of a call counts.
@@ -62,36 +80,82 @@ pub(crate) async fn outcome(
     detail: &str,
     took_ms: u32,
 ) -> Result<()> {
-    let sql = "INSERT INTO audit (phase, request_id, outcome, detail, took_ms)
-        VALUES ('outcome', $1, $2, $3, $4) ON CONFLICT (request_id, phase) DO NOTHING";
-    sqlx::query(sql)
+    outcome_with(pool, request_id, outcome, detail, took_ms, None).await
+}
+
+/// The same, with what it changed.
+pub(crate) async fn outcome_with(
+    pool: &PgPool,
+    request_id: Uuid,
+    outcome: &str,
+    detail: &str,
+    took_ms: u32,
+    changed: Option<&Changed>,
+) -> Result<()> {
+    let before = changed.map(|changed| &changed.before);
+    let after = changed.map(|changed| &changed.after);
+    sqlx::query(APPEND)
+        .bind("outcome")
         .bind(request_id)
+        .bind("")
+        .bind(None::<Uuid>)
+        .bind("")
+        .bind("")
+        .bind("")
+        .bind("")
+        .bind("")
+        .bind(Value::Object(Default::default()))
         .bind(outcome)
         .bind(text(detail))
         .bind(i64::from(took_ms))
+        .bind(before.map(params))
+        .bind(after.map(params))
+        .bind(before.map(hash_of))
+        .bind(after.map(hash_of))
         .execute(pool)
         .await?;
     Ok(())
 }
 
+/// Of the whole value: what is stored of it may be cut.
+fn hash_of(value: &Value) -> String {
+    hex::encode(Sha256::digest(value.to_string()))
+}
+
 /// Gives every intent without an outcome the outcome "unknown": at start, when nobody is left who could know it.
 pub(crate) async fn close_unfinished(pool: &PgPool) -> Result<u64> {
-    let sql = "INSERT INTO audit (phase, request_id, outcome, detail)
-        SELECT 'outcome', i.request_id, 'unknown', 'the controller stopped before the outcome was known'
-        FROM audit i
-        WHERE i.phase = 'intent'
-            AND NOT EXISTS (SELECT FROM audit o WHERE o.request_id = i.request_id AND o.phase = 'outcome')
-        ORDER BY i.seq
-        ON CONFLICT (request_id, phase) DO NOTHING";
-    Ok(sqlx::query(sql).execute(pool).await?.rows_affected())
+    let sql = "SELECT count(audit_append('outcome', request_id, '', NULL, '', '', '', '', '', '{}',
+            'unknown', 'the controller stopped before the outcome was known', NULL, NULL, NULL, NULL, NULL))
+        FROM (
+            SELECT i.request_id FROM audit i
+            WHERE i.phase = 'intent'
+                AND NOT EXISTS (SELECT FROM audit o WHERE o.request_id = i.request_id AND o.phase = 'outcome')
+            ORDER BY i.seq
+        ) AS unfinished";
+    let closed: i64 = sqlx::query_scalar(sql).fetch_one(pool).await?;
+    Ok(closed.unsigned_abs())
 }
 
 /// The records that fit, newest first.
+#[cfg(test)]
 pub(crate) async fn list(pool: &PgPool, filter: &ListAuditRequest) -> Result<Vec<AuditRecord>> {
+    list_for(pool, filter, Uuid::nil(), &Scope::everything()).await
+}
+
+/// The records that fit and are about something within a scope, or about what this user did, newest first.
+pub(crate) async fn list_for(
+    pool: &PgPool,
+    filter: &ListAuditRequest,
+    user: Uuid,
+    scope: &Scope,
+) -> Result<Vec<AuditRecord>> {
     let limit = if filter.limit == 0 { 50 } else { filter.limit.min(500) };
-    let sql = "SELECT i.seq, i.time, i.actor, i.source, i.address, i.method, i.host, i.target, i.params,
+    // The app that a call was about: what a host does to a unit is about the app there that the unit is of.
+    let bounded = within("$9", "coalesce(nullif(i.host, ''), a.deployed_server)", "a.app_key");
+    let sql = format!(
+        "SELECT i.seq, i.time, i.actor, i.source, i.address, i.method, i.host, i.target, i.params,
             i.request_id, coalesce(o.outcome, 'running') AS outcome, coalesce(o.detail, '') AS detail,
-            coalesce(o.took_ms, 0) AS took_ms
+            coalesce(o.took_ms, 0) AS took_ms, o.before, o.after
         FROM audit i LEFT JOIN audit o ON o.request_id = i.request_id AND o.phase = 'outcome'
         WHERE i.phase = 'intent'
             AND ($1 = '' OR i.actor = $1)
@@ -101,8 +165,17 @@ pub(crate) async fn list(pool: &PgPool, filter: &ListAuditRequest) -> Result<Vec
             AND ($5 <= 0 OR i.seq < $5)
             AND ($6 <= 0 OR i.time >= to_timestamp($6::float8 / 1e6))
             AND ($7 <= 0 OR i.time <= to_timestamp($7::float8 / 1e6))
-        ORDER BY i.seq DESC LIMIT $8";
-    let rows: Vec<Row> = sqlx::query_as(sql)
+            AND ($9::jsonb = '[]' OR i.user_id = $10 OR EXISTS (SELECT FROM (SELECT 1) one LEFT JOIN apps a
+                ON i.method ~ '[.](App|Deployment|Secret|Unit)Service/'
+                    AND i.target IN (a.app_key, 'puma-' || a.app_key || '.service')
+                    AND (i.host = '' OR i.host = a.deployed_server)
+                WHERE {bounded}))
+            AND ($11 = '' OR i.source = $11)
+            AND ($12 = '' OR position(lower($12) IN lower(concat_ws(' ', i.target, i.params::text, i.address,
+                i.request_id, o.detail))) > 0)
+        ORDER BY i.seq DESC LIMIT $8"
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(text(&filter.actor))
         .bind(text(&filter.host))
         .bind(text(&filter.method))
@@ -111,12 +184,17 @@ pub(crate) async fn list(pool: &PgPool, filter: &ListAuditRequest) -> Result<Vec
         .bind(filter.since_usec)
         .bind(filter.until_usec)
         .bind(i64::from(limit))
+        .bind(bounds(scope))
+        .bind(user)
+        .bind(text(&filter.source))
+        .bind(text(&filter.text))
         .fetch_all(pool)
         .await?;
     Ok(rows.into_iter().map(AuditRecord::from).collect())
 }
 
 /// The newest records.
+#[cfg(test)]
 pub(crate) async fn recent(pool: &PgPool, limit: u32) -> Result<Vec<AuditRecord>> {
     list(pool, &ListAuditRequest { limit, ..ListAuditRequest::default() }).await
 }
@@ -136,6 +214,8 @@ struct Row {
     outcome: String,
     detail: String,
     took_ms: i64,
+    before: Option<Value>,
+    after: Option<Value>,
 }
 
 impl From<Row> for AuditRecord {
@@ -154,6 +234,8 @@ impl From<Row> for AuditRecord {
             outcome: row.outcome,
             detail: row.detail,
             took_ms: u32::try_from(row.took_ms).unwrap_or(u32::MAX),
+            before: row.before.map(|value| value.to_string()).unwrap_or_default(),
+            after: row.after.map(|value| value.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -15,9 +15,10 @@ use super::{
     Result,
     audit::text,
     jobs::{self, Job},
+    reach::{bounds, within},
     runs::Cursor,
 };
-use crate::auth::Source;
+use crate::auth::{Scope, Source};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,21 +216,27 @@ pub(crate) async fn live(pool: &PgPool) -> Result<Vec<Deployment>> {
     Ok(live)
 }
 
-/// Newest first, and the cursor of the next page. `app` empty: of all apps.
+/// Newest first, and the cursor of the next page: what is within a scope. `app` empty: of all apps.
 pub(crate) async fn list(
     pool: &PgPool,
     app: &str,
+    scope: &Scope,
     limit: u32,
     after: Option<&Cursor>,
 ) -> Result<(Vec<Deployment>, Option<Cursor>)> {
-    let rest = "WHERE ($1 = '' OR d.app_key = $1)
+    let rest = format!(
+        "WHERE ($1 = '' OR d.app_key = $1)
             AND ($2::timestamptz IS NULL OR (d.created_at, d.id) < ($2, $3))
-        ORDER BY d.created_at DESC, d.id DESC LIMIT $4";
-    let mut rows: Vec<Deployment> = sqlx::query_as(select(rest))
+            AND {}
+        ORDER BY d.created_at DESC, d.id DESC LIMIT $4",
+        within("$5", "j.host", "d.app_key")
+    );
+    let mut rows: Vec<Deployment> = sqlx::query_as(select(&rest))
         .bind(app)
         .bind(after.map(|c| c.created_at))
         .bind(after.map(|c| c.id))
         .bind(i64::from(limit) + 1)
+        .bind(bounds(scope))
         .fetch_all(pool)
         .await?;
     let more = rows.len() > limit as usize;

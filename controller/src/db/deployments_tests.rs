@@ -123,9 +123,9 @@ async fn what_is_live_is_the_newest_that_succeeded_with_the_secrets_that_came_si
     assert!(apps::remove(&pool, "cigar").await?);
     app(&pool).await?;
     assert!(live(&pool).await?.is_empty());
-    let (all, next) = list(&pool, "cigar", 4, None).await?;
+    let (all, next) = list(&pool, "cigar", &Scope::everything(), 4, None).await?;
     assert_eq!((all.len(), all[0].job.kind()), (4, JobKind::Apply));
-    let (rest, end) = list(&pool, "", 4, next.as_ref()).await?;
+    let (rest, end) = list(&pool, "", &Scope::everything(), 4, next.as_ref()).await?;
     assert_eq!((rest.len(), end), (2, None));
     assert_eq!(rest[1].to_proto().release, "one");
     Ok(())
@@ -142,7 +142,7 @@ async fn deployments_are_no_runs_of_scripts_and_are_kept(pool: PgPool) -> Test {
     let later = chrono::Utc::now() + chrono::TimeDelta::days(4000);
     assert_eq!(crate::db::runs::forget_old(&pool, later).await?, 0);
     let filter = hms_proto::controller::v1::ListRunsRequest { limit: 9, ..Default::default() };
-    assert!(crate::db::runs::list(&pool, &filter, None).await?.0.is_empty());
+    assert!(crate::db::runs::list(&pool, &filter, &Scope::everything(), None).await?.0.is_empty());
     assert!(get(&pool, new.id).await?.is_some());
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod authority;
 pub(crate) mod config;
 pub(crate) mod deployments;
 pub(crate) mod hosts;
+pub(crate) mod idempotency;
 pub(crate) mod invitations;
 pub(crate) mod jobs;
 pub(crate) mod join_tokens;

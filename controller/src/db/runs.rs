@@ -10,8 +10,11 @@ use hms_proto::{
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Result, jobs};
-use crate::auth::Source;
+use super::{
+    Result, jobs,
+    reach::{bounds, within},
+};
+use crate::auth::{Scope, Source};
 
 /// People look back a quarter of a year.
 const KEPT_DAYS: i32 = 90;
@@ -114,10 +117,12 @@ pub(crate) async fn state(pool: &PgPool, id: Uuid) -> Result<JobState> {
     Ok(row.map_or(JobState::Unspecified, |row| jobs::state(&row.state)))
 }
 
-/// The runs of scripts that fit, newest first, without their jobs, and the cursor of the next page. The limit is `filter.limit`.
+/// The runs of scripts that fit and are within a scope with all their jobs, newest first, without these, and the cursor of the
+/// next page. The limit is `filter.limit`.
 pub(crate) async fn list(
     pool: &PgPool,
     filter: &ListRunsRequest,
+    scope: &Scope,
     after: Option<&Cursor>,
 ) -> Result<(Vec<Run>, Option<Cursor>)> {
     let sql = format!(
@@ -127,7 +132,10 @@ pub(crate) async fn list(
             AND ($4 = '' OR c.state = $4)
             AND ($5::uuid IS NULL OR r.schedule_id = $5)
             AND ($6::timestamptz IS NULL OR (r.created_at, r.id) < ($6, $7))
-        ORDER BY r.created_at DESC, r.id DESC LIMIT $8"
+            AND ($9::jsonb = '[]' OR (EXISTS (SELECT FROM jobs b WHERE b.run_id = r.id)
+                AND NOT EXISTS (SELECT FROM jobs b WHERE b.run_id = r.id AND NOT {})))
+        ORDER BY r.created_at DESC, r.id DESC LIMIT $8",
+        within("$9", "b.host", "''")
     );
     let limit = i64::from(filter.limit);
     let mut rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -139,6 +147,7 @@ pub(crate) async fn list(
         .bind(after.map(|c| c.created_at))
         .bind(after.map(|c| c.id))
         .bind(limit + 1)
+        .bind(bounds(scope))
         .fetch_all(pool)
         .await?;
     let more = rows.len() as i64 > limit;

@@ -57,14 +57,16 @@ async fn the_list_is_filtered_and_paged_without_gap_or_repetition(pool: PgPool) 
     let mut seen = Vec::new();
     let mut cursor: Option<Cursor> = None;
     loop {
-        let (runs, next) = list(&pool, &page(3), cursor.as_ref()).await?;
+        let (runs, next) = list(&pool, &page(3), &Scope::everything(), cursor.as_ref()).await?;
         seen.extend(runs.into_iter().map(|r| r.id));
         let Some(next) = next else { break };
         cursor = Some(next.to_string().parse()?);
         assert_eq!(cursor.as_ref(), Some(&next));
     }
     assert_eq!(seen, made);
-    let count = async |filter: ListRunsRequest| list(&pool, &filter, None).await.map(|(runs, _)| runs.len());
+    let count = async |filter: ListRunsRequest| {
+        list(&pool, &filter, &Scope::everything(), None).await.map(|(runs, _)| runs.len())
+    };
     assert_eq!(count(ListRunsRequest { script: "check".into(), ..page(50) }).await?, 3);
     assert_eq!(count(ListRunsRequest { host: "odd".into(), ..page(50) }).await?, 3);
     assert_eq!(count(ListRunsRequest { state: "queued".into(), ..page(50) }).await?, 7);

@@ -5,7 +5,13 @@ use hms_proto::{controller::v1::Warning, report::Level};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::{Result, audit::text, jobs::Job};
+use super::{
+    Result,
+    audit::text,
+    jobs::Job,
+    reach::{bounds, within},
+};
+use crate::auth::Scope;
 
 /// Something to warn of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +62,16 @@ pub(crate) async fn replace(pool: &PgPool, job: &Job, found: &[Found], now: Date
     Ok(())
 }
 
-/// All warnings, the critical ones first, then by host. `host`: only of this one, unless it is empty.
-pub(crate) async fn list(pool: &PgPool, host: &str) -> Result<Vec<Warning>> {
-    let sql = "SELECT h.name AS host, w.* FROM warnings w JOIN hosts h ON h.id = w.host_id
-        WHERE $1 = '' OR h.name = $1
-        ORDER BY w.level, h.name, w.script, w.subject LIMIT 5000";
-    let rows: Vec<Row> = sqlx::query_as(sql).bind(host).fetch_all(pool).await?;
+/// All warnings within a scope, the critical ones first, then by host. `host`: only of this one, unless it is empty.
+pub(crate) async fn list(pool: &PgPool, host: &str, scope: &Scope) -> Result<Vec<Warning>> {
+    let sql = format!(
+        "SELECT h.name AS host, w.* FROM warnings w JOIN hosts h ON h.id = w.host_id
+        WHERE ($1 = '' OR h.name = $1) AND {}
+        ORDER BY w.level, h.name, w.script, w.subject LIMIT 5000",
+        within("$2", "h.name", "''")
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(host).bind(bounds(scope));
+    let rows: Vec<Row> = query.fetch_all(pool).await?;
     Ok(rows.into_iter().map(Warning::from).collect())
 }
 
@@ -123,7 +133,7 @@ mod tests {
             found(Level::Critical, "/srv", "no inodes\0"),
         ];
         replace(&pool, &job, &report, first).await?;
-        let warnings = list(&pool, "").await?;
+        let warnings = list(&pool, "", &Scope::everything()).await?;
         let said: Vec<_> = warnings.iter().map(|w| (w.level.as_str(), w.subject.as_str())).collect();
         assert_eq!(said, [("critical", "/srv"), ("warning", "/")]);
         assert_eq!((warnings[1].job_id.clone(), warnings[1].host.as_str()), (job.id.to_string(), "asterra"));
@@ -135,17 +145,17 @@ mod tests {
             second,
         )
         .await?;
-        let warnings = list(&pool, "asterra").await?;
+        let warnings = list(&pool, "asterra", &Scope::everything()).await?;
         assert_eq!((warnings[0].subject.as_str(), warnings[0].message.as_str()), ("/", "full"));
         assert_eq!(warnings[0].since_usec, first.timestamp_micros());
         assert_eq!(warnings[0].seen_usec, second.timestamp_micros());
         assert_eq!(warnings[1].since_usec, second.timestamp_micros());
-        assert!(list(&pool, "other").await?.is_empty());
+        assert!(list(&pool, "other", &Scope::everything()).await?.is_empty());
 
         hosts::remove(&pool, &name).await?;
-        assert!(list(&pool, "").await?.is_empty(), "they go with their host");
+        assert!(list(&pool, "", &Scope::everything()).await?.is_empty(), "they go with their host");
         replace(&pool, &job, &report, second).await?;
-        assert!(list(&pool, "").await?.is_empty(), "a late report brings nothing back");
+        assert!(list(&pool, "", &Scope::everything()).await?.is_empty(), "a late report brings nothing back");
         Ok(())
     }
 }

@@ -132,7 +132,7 @@ pub(crate) struct Deployed {
 pub(crate) struct Fleet {
     authority: Arc<pki::Authority>,
     hosts: RwLock<BTreeMap<String, Arc<Host>>>,
-    apps: RwLock<Arc<Vec<App>>>,
+    apps: RwLock<Arc<Vec<Arc<App>>>>,
     /// By key.
     deployed: RwLock<HashMap<String, Deployed>>,
     /// Certificates of people that no agent may take. `None` until the database has said.
@@ -164,7 +164,7 @@ impl Fleet {
     }
 
     /// All apps, by key.
-    pub(crate) fn apps(&self) -> Arc<Vec<App>> {
+    pub(crate) fn apps(&self) -> Arc<Vec<Arc<App>>> {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -201,7 +201,7 @@ impl Fleet {
         apps: Vec<db::apps::App>,
         deployed: HashMap<String, Deployed>,
     ) -> anyhow::Result<()> {
-        let apps: Vec<App> = apps.into_iter().filter_map(known).collect();
+        let apps: Vec<Arc<App>> = apps.into_iter().filter_map(known).map(Arc::new).collect();
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         let wanted: HashMap<&str, &db::hosts::Host> = rows.iter().map(|r| (r.name.as_str(), r)).collect();
         // An agent that joined anew, or moved, is another party: its link starts over.
@@ -214,7 +214,7 @@ impl Fleet {
         }
         for host in hosts.values() {
             let units: Vec<UnitName> =
-                apps.iter().filter(|a| a.host() == host.row.name).map(App::unit).collect();
+                apps.iter().filter(|a| a.host() == host.row.name).map(|a| a.unit()).collect();
             host.measured.send_if_modified(|old| (*old != units).then(|| *old = units).is_some());
         }
         drop(hosts);

@@ -130,9 +130,9 @@ fn hash(scripts: &[Script]) -> Set {
 }
 
 /// Whether each host has the scripts of the installation, by host.
-pub(crate) async fn statuses(core: &Core) -> Result<Vec<ScriptDelivery>, Fault> {
+pub(crate) async fn statuses(core: &Core, caller: &Caller) -> Result<Vec<ScriptDelivery>, Fault> {
     let wanted = db::scripts::wanted(&core.db).await?.map(|scripts| hash(&scripts));
-    Ok(core.fleet.hosts().iter().map(|host| status(core, host, wanted)).collect())
+    Ok(core.fleet.seen_by(caller).hosts().iter().map(|host| status(core, host, wanted)).collect())
 }
 
 fn status(core: &Core, host: &Host, wanted: Option<Set>) -> ScriptDelivery {

@@ -43,6 +43,7 @@ pub(crate) async fn controller(pool: &PgPool) -> anyhow::Result<State> {
         auth: Arc::new(Auth::open(pool, &pki).await?),
         fleet: Fleet::new(pki.clone()),
         jobs: Jobs::default(),
+        audit: Default::default(),
         nginx: Default::default(),
         db: pool.clone(),
         pki,

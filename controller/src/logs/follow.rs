@@ -66,7 +66,7 @@ pub(crate) fn follow(
     search: &Search,
     places: &Places,
 ) -> Result<(Vec<HostName>, impl Stream<Item = Told> + Send + use<>), Fault> {
-    let lanes = lanes(&state.fleet, search)?;
+    let lanes = lanes(state.fleet.seen_by(caller), search)?;
     let hosts = lanes.iter().map(|lane| lane.host.clone()).collect();
     Ok((hosts, stream(state, caller, lanes, places, true)))
 }
@@ -77,7 +77,7 @@ pub(crate) fn download(
     caller: &Caller,
     search: &Search,
 ) -> Result<(Vec<HostName>, impl Stream<Item = Told> + Send + use<>), Fault> {
-    let lanes = lanes(&state.fleet, search)?;
+    let lanes = lanes(state.fleet.seen_by(caller), search)?;
     let hosts = lanes.iter().map(|lane| lane.host.clone()).collect();
     Ok((hosts, stream(state, caller, lanes, &Places::default(), false)))
 }

@@ -35,7 +35,7 @@ pub(crate) async fn histogram(
     search: &Search,
     buckets: u32,
 ) -> Result<Counts, Fault> {
-    let mut lanes = lanes(&state.fleet, search)?;
+    let mut lanes = lanes(state.fleet.seen_by(caller), search)?;
     let now = now_usec();
     let until = lanes.first().map_or(0, |lane| lane.query.until_usec);
     let until = if until > 0 { until } else { now };

@@ -43,7 +43,7 @@ pub(crate) async fn marks(
 ) -> Vec<Mark> {
     let request = ListAuditRequest { since_usec, until_usec, limit: RECORDS, ..ListAuditRequest::default() };
     let Ok(answer) = state.gate.audit(caller).list(request).await else { return Vec::new() };
-    let known = known(&state.fleet);
+    let known = known(state.fleet.seen_by(caller));
     let of_apps = known.apps.iter().filter(|(app, _)| search.apps.contains(app));
     let mut hosts: Vec<&str> = of_apps.map(|(_, host)| host.as_str()).collect();
     hosts.extend(search.hosts.iter().map(|host| host.as_str()));

@@ -50,7 +50,7 @@ pub(crate) async fn read(
     want: &Want,
     most: u32,
 ) -> Result<Found, Fault> {
-    let lanes = lanes(&state.fleet, search)?;
+    let lanes = lanes(state.fleet.seen_by(caller), search)?;
     let direction = direction(search, want);
     let room = AtomicUsize::new(BYTES_MAX);
     let asked = lanes.into_iter().map(|lane| {
@@ -182,7 +182,7 @@ pub(crate) async fn around(
         sources: search.sources.clone(),
         ..Search::default()
     };
-    let Some(lane) = lanes(&state.fleet, &all)?.pop() else {
+    let Some(lane) = lanes(state.fleet.seen_by(caller), &all)?.pop() else {
         return Err(Fault::not_found("host", host.as_str()));
     };
     if let Some(trouble) = away(&state.fleet, host) {

@@ -47,7 +47,7 @@ pub(super) async fn exec(leader: Pid, argv: &[&str], input: &[u8]) -> Result<Out
 }
 
 /// Runs a program to its end, giving it `input` to read.
-pub(crate) async fn collect(mut command: Command, input: &[u8]) -> Result<Output> {
+pub async fn collect(mut command: Command, input: &[u8]) -> Result<Output> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Result, bail};
 
-pub(crate) use exec::collect;
+pub use exec::collect;
 pub use host::{Bind, Host, HostOptions, Output};
 pub use image::Image;
 pub use leftovers::{clear_demo, remove_kept_disks, sweep};

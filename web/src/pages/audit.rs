@@ -19,8 +19,27 @@ pub struct AuditQuery {
     pub since: String,
     /// As `since`; empty: no end.
     pub until: String,
+    /// `web`, `direct`, …; empty: all.
+    pub source: String,
+    /// Text in the target, the request, the address or the reason; empty: any.
+    pub text: String,
     /// Only records older than this number; 0: from the newest.
     pub before: i64,
+}
+
+/// How the chain of the audit is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The last row that was verified.
+    pub verified: i64,
+    /// The last row.
+    pub rows: i64,
+    /// How many hosts hold a head of it.
+    pub hosts: usize,
+    /// What is wrong with the first row that is; empty: nothing was found.
+    pub broken: String,
+    /// What hosts say that contradicts it.
+    pub alarms: Vec<String>,
 }
 
 /// The audit.
@@ -37,6 +56,8 @@ pub struct AuditPage {
     pub hosts: Vec<String>,
     /// `before` of the next page; 0: this is the last.
     pub next_before: i64,
+    /// How the chain is; nothing, when nobody can say.
+    pub chain: Option<Chain>,
     /// Why there is nothing: a time that is none.
     pub problem: Option<crate::frame::Notice>,
 }
@@ -45,20 +66,35 @@ impl AuditPage {
     /// Whether anything is filtered.
     pub fn is_filtered(&self) -> bool {
         let query = &self.query;
-        [&query.actor, &query.host, &query.result, &query.method, &query.since, &query.until]
-            .iter()
-            .any(|value| !value.is_empty())
+        let fields = [
+            &query.actor,
+            &query.host,
+            &query.result,
+            &query.method,
+            &query.since,
+            &query.until,
+            &query.source,
+        ];
+        fields.iter().any(|value| !value.is_empty()) || !query.text.is_empty()
     }
 
     /// Whether a filter is used that a phone folds away.
     pub fn is_narrowed(&self) -> bool {
         let query = &self.query;
-        [&query.host, &query.result, &query.since, &query.until].iter().any(|value| !value.is_empty())
+        let fields = [&query.host, &query.result, &query.since, &query.until, &query.source, &query.text];
+        fields.iter().any(|value| !value.is_empty())
     }
 
     /// The outcomes of the filter: word, whether it is chosen.
     pub fn outcomes(&self) -> Vec<(&'static str, bool)> {
         OutcomeKind::ALL.iter().map(|kind| (kind.word(), kind.word() == self.query.result)).collect()
+    }
+
+    /// The ways of the filter: word, whether it is chosen.
+    pub fn sources(&self) -> Vec<(&'static str, bool)> {
+        ["web", "rest", "cli", "direct", "schedule", "agent", "system"]
+            .map(|word| (word, word == self.query.source))
+            .into()
     }
 
     /// Whether this host is chosen.
@@ -86,6 +122,8 @@ impl AuditPage {
             ("method", &query.method),
             ("since", &query.since),
             ("until", &query.until),
+            ("source", &query.source),
+            ("text", &query.text),
             ("before", &before),
         ];
         crate::text::href("/audit", &fields)
@@ -107,6 +145,7 @@ impl AuditPage {
             rows,
             hosts: vec!["asterra".into(), "borealis".into()],
             next_before: 13,
+            chain: Some(Chain { verified: 1_204, rows: 1_204, hosts: 2, ..Chain::default() }),
             ..Self::default()
         }
     }

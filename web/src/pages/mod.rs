@@ -37,7 +37,7 @@ pub use app_plan::AppPlanPage;
 pub use app_remove::AppRemovePage;
 pub use app_secrets::AppSecretsPage;
 pub use app_settings::AppSettingsPage;
-pub use audit::{AuditPage, AuditQuery};
+pub use audit::{AuditPage, AuditQuery, Chain};
 pub use config::ConfigPage;
 pub use config_version::ConfigVersionPage;
 pub use configs::ConfigsPage;

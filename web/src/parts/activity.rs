@@ -1,5 +1,9 @@
 //! Who did what, and how it ended: recent activity on the dashboard, and the rows of the audit page.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::events::Mode;
 use crate::frame::SAMPLE_NOW_US;
 use crate::{Fragment, Template, View};
@@ -79,6 +83,10 @@ pub struct Activity {
     pub took_ms: u64,
     /// What finds it in the logs of HMS; may be empty.
     pub request_id: String,
+    /// What it changed, as it was before: JSON; may be empty.
+    pub before: String,
+    /// The same, as it was afterwards.
+    pub after: String,
 }
 
 #[derive(Template)]
@@ -108,6 +116,22 @@ impl Activity {
             verb.extend(letter.to_lowercase());
         }
         verb
+    }
+
+    /// What it changed, line by line: `del` or `add`, and the line.
+    pub fn changes(&self) -> Vec<(&'static str, String)> {
+        let (before, after) = (lines(&self.before), lines(&self.after));
+        let mut paths: Vec<_> = before.keys().chain(after.keys()).collect();
+        paths.sort();
+        paths.dedup();
+        let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+        let told = |kind, path: &String, value: Option<&String>| {
+            value.map(|value| (kind, format!("{path}: {value}")))
+        };
+        changed
+            .flat_map(|path| [told("del", path, before.get(path)), told("add", path, after.get(path))])
+            .flatten()
+            .collect()
     }
 
     /// What it was about, as people recognise it: of an id its beginning.
@@ -229,11 +253,33 @@ impl Activity {
             Self { took_ms: 0, ..Self::sample(48, "Restart", "puma-cigar.service", OutcomeKind::Running, 1) },
             failed,
             refused,
-            Self::sample(45, "Restart", "puma-cigar.service", OutcomeKind::Ok, 3_700),
+            Self {
+                before: r#"{"labels":["web"]}"#.into(),
+                after: r#"{"labels":["web","eu"]}"#.into(),
+                ..Self::sample(45, "Restart", "puma-cigar.service", OutcomeKind::Ok, 3_700)
+            },
             lost,
             added,
         ]
     }
+}
+
+/// The values of a JSON text by their paths: `spec.workers`.
+fn lines(json: &str) -> BTreeMap<String, String> {
+    fn put(path: String, value: Value, lines: &mut BTreeMap<String, String>) {
+        let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        match value {
+            Value::Null => {}
+            Value::Object(map) => {
+                map.into_iter().for_each(|(name, value)| put(below(&name), value, lines));
+            }
+            Value::String(text) => drop(lines.insert(path, text)),
+            other => drop(lines.insert(path, other.to_string())),
+        }
+    }
+    let mut lines = BTreeMap::new();
+    put(String::new(), serde_json::from_str(json).unwrap_or_default(), &mut lines);
+    lines
 }
 
 /// The last calls, newest first.
@@ -283,6 +329,18 @@ mod tests {
         assert_eq!(about("01a21013-2528-73c0-9307-091638ec706f"), "01a21013-2528");
         assert_eq!(about("puma-cigar.service"), "puma-cigar.service");
         assert_eq!(act("/hms.host.v1.NginxService/Reload").verb(), "reload nginx");
+    }
+
+    #[test]
+    fn changes_are_told_line_by_line() {
+        let act = |before: &str, after: &str| Activity {
+            before: before.into(),
+            after: after.into(),
+            ..Activity::default()
+        };
+        let told = act(r#"{"a":{"b":1,"c":"x"}}"#, r#"{"a":{"b":2,"c":"x"},"d":[1]}"#).changes();
+        assert_eq!(told, [("del", "a.b: 1".into()), ("add", "a.b: 2".into()), ("add", "d: [1]".into())]);
+        assert!(act("", "not json").changes().is_empty());
     }
 
     #[test]

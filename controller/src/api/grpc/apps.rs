@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hms_proto::{
+    access,
     controller::v1::{
         AdoptAppFileRequest, App, AppSettings, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse,
         RemoveAppRequest, RemoveAppResponse, app_service_server::AppService,
@@ -11,14 +12,17 @@ use hms_proto::{
     host::v1::{JobKind, Unit},
     names::{AppKey, HostName},
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::session::caller_of;
 use crate::{
     apps::{self, deploy, settings},
+    audit::Changed,
     auth::Caller,
     db::{self, deployments::Wanted},
     fleet::{self, Fleet, LinkState, Picture},
+    sight::Sight,
     state::Core,
 };
 
@@ -26,12 +30,14 @@ pub(super) struct Apps(pub(super) Arc<Core>);
 
 #[tonic::async_trait]
 impl AppService for Apps {
-    async fn list(&self, _: Request<ListAppsRequest>) -> Result<Response<ListAppsResponse>, Status> {
-        Ok(Response::new(ListAppsResponse { apps: list(&self.0.fleet) }))
+    async fn list(&self, request: Request<ListAppsRequest>) -> Result<Response<ListAppsResponse>, Status> {
+        let apps = list(self.0.fleet.seen_by(caller_of(&request)?));
+        Ok(Response::new(ListAppsResponse { apps }))
     }
 
     async fn get(&self, request: Request<GetAppRequest>) -> Result<Response<App>, Status> {
-        Ok(Response::new(find(&self.0.fleet, &key(&request.get_ref().key)?)?))
+        let seen = self.0.fleet.seen_by(caller_of(&request)?);
+        Ok(Response::new(find(seen, &key(&request.get_ref().key)?)?))
     }
 
     async fn add(&self, request: Request<AppSettings>) -> Result<Response<AppSettings>, Status> {
@@ -45,7 +51,10 @@ impl AppService for Apps {
     }
 
     async fn edit(&self, request: Request<AppSettings>) -> Result<Response<AppSettings>, Status> {
-        Ok(Response::new(settings::edit(&self.0, request.into_inner()).await?))
+        let wanted = request.into_inner();
+        let before = settings::of(&apps::find(&self.0, &key(&wanted.key)?).await?);
+        let after = settings::edit(&self.0, wanted).await?;
+        Ok(Changed { before: told(&before), after: told(&after) }.tell(after))
     }
 
     async fn adopt(&self, request: Request<AdoptAppFileRequest>) -> Result<Response<AppSettings>, Status> {
@@ -60,6 +69,12 @@ impl AppService for Apps {
         let caller = caller_of(&request)?.clone();
         Ok(Response::new(remove(&self.0, request.into_inner(), &caller).await?))
     }
+}
+
+/// Settings for the audit, as it has those of the request: secrets blanked.
+fn told(settings: &AppSettings) -> serde_json::Value {
+    let rule = access::rule("/hms.controller.v1.AppService/Edit");
+    rule.and_then(|rule| rule.describe_request(&settings.encode_to_vec())).unwrap_or_default()
 }
 
 pub(super) fn key(text: &str) -> Result<AppKey, Fault> {
@@ -101,18 +116,14 @@ async fn forget(core: &Core, key: &AppKey) -> Result<(), Fault> {
     core.reload().await
 }
 
-/// All apps, by key.
-pub(crate) fn list(fleet: &Fleet) -> Vec<App> {
-    fleet.apps().iter().map(|known| app(fleet, known)).collect()
+/// All apps that are seen, by key.
+pub(crate) fn list(seen: Sight<'_>) -> Vec<App> {
+    seen.apps().iter().map(|known| app(seen.fleet, known)).collect()
 }
 
-/// One app.
-pub(crate) fn find(fleet: &Fleet, key: &AppKey) -> Result<App, Fault> {
-    let apps = fleet.apps();
-    let known = apps.iter().find(|app| app.key == *key);
-    known
-        .map(|known| app(fleet, known))
-        .ok_or_else(|| Fault::not_found("app", key.as_str()).hint("`hmsctl apps` shows the apps."))
+/// One app, if it is seen.
+pub(crate) fn find(seen: Sight<'_>, key: &AppKey) -> Result<App, Fault> {
+    Ok(app(seen.fleet, &*seen.app(key)?))
 }
 
 /// The host an app runs on, for a call about it.

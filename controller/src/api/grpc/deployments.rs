@@ -20,6 +20,7 @@ use crate::{
         deploy::{self, Asked},
         host,
     },
+    auth::Caller,
     db::{self, deployments::Wanted},
     state::Core,
 };
@@ -72,7 +73,8 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<ListDeploymentsRequest>,
     ) -> Result<Response<ListDeploymentsResponse>, Status> {
-        Ok(Response::new(list(&self.0, request.get_ref()).await?))
+        let caller = caller_of(&request)?;
+        Ok(Response::new(list(&self.0, request.get_ref(), caller).await?))
     }
 
     async fn watch(
@@ -89,7 +91,11 @@ impl DeploymentService for Deployments {
     }
 }
 
-async fn list(core: &Core, asked: &ListDeploymentsRequest) -> Result<ListDeploymentsResponse, Fault> {
+async fn list(
+    core: &Core,
+    asked: &ListDeploymentsRequest,
+    caller: &Caller,
+) -> Result<ListDeploymentsResponse, Fault> {
     // Also of an app that is gone.
     if !asked.key.is_empty() {
         key(&asked.key)?;
@@ -103,7 +109,8 @@ async fn list(core: &Core, asked: &ListDeploymentsRequest) -> Result<ListDeploym
         "" => None,
         text => Some(text.parse().map_err(|why: &str| Fault::invalid(why))?),
     };
-    let (rows, next) = db::deployments::list(&core.db, &asked.key, limit, after.as_ref()).await?;
+    let (rows, next) =
+        db::deployments::list(&core.db, &asked.key, &caller.scope, limit, after.as_ref()).await?;
     Ok(ListDeploymentsResponse {
         deployments: rows.iter().map(db::deployments::Deployment::to_proto).collect(),
         next_cursor: next.map(|cursor| cursor.to_string()).unwrap_or_default(),

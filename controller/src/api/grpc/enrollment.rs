@@ -204,6 +204,7 @@ mod tests {
             jobs: crate::jobs::Jobs::default(),
             db: pool.clone(),
             pki,
+            audit: Default::default(),
             nginx: Default::default(),
             reach: Reach { name: "fd00::7".into(), web_port: 8443, grpc_port: 9443 },
             database_up: AtomicBool::new(true),

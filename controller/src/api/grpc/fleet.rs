@@ -14,7 +14,9 @@ use hms_proto::{
 };
 use tonic::{Request, Response, Status};
 
+use super::session::caller_of;
 use crate::{
+    audit::Changed,
     auth::JoinToken,
     db,
     fleet::{self, LinkState},
@@ -48,8 +50,12 @@ impl FleetService for Fleet {
         self.token_for(&row).await
     }
 
-    async fn list_hosts(&self, _: Request<ListHostsRequest>) -> Result<Response<ListHostsResponse>, Status> {
-        let hosts = self.0.fleet.hosts().iter().map(|h| host(h)).collect();
+    async fn list_hosts(
+        &self,
+        request: Request<ListHostsRequest>,
+    ) -> Result<Response<ListHostsResponse>, Status> {
+        let seen = self.0.fleet.seen_by(caller_of(&request)?);
+        let hosts = seen.hosts().iter().map(|h| host(h)).collect();
         Ok(Response::new(ListHostsResponse { hosts }))
     }
 
@@ -57,15 +63,16 @@ impl FleetService for Fleet {
         let wanted = request.into_inner();
         let name = HostName::try_from(wanted.name.as_str()).map_err(Fault::from)?;
         let (add, remove) = (labels(&wanted.add)?, labels(&wanted.remove)?);
-        let known = self.0.fleet.host(name.as_str()).map_or(0, |host| host.latest().labels.len());
-        if known + add.len() > MOST_LABELS {
+        let before = self.0.fleet.host(name.as_str()).map(|host| host.latest().labels.clone());
+        if before.as_ref().map_or(0, Vec::len) + add.len() > MOST_LABELS {
             return Err(Fault::invalid(format!("{name} would have more than {MOST_LABELS} labels")).into());
         }
         let row = db::hosts::label(&self.0.db, &name, &add, &remove).await.map_err(Fault::from)?;
         let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
         self.0.reload().await?;
         let known = self.0.fleet.host(&row.name);
-        Ok(Response::new(known.as_deref().map(host).unwrap_or_else(|| unseen(&row))))
+        let changed = Changed::of(before.as_ref(), Some(&row.labels));
+        Ok(changed.tell(known.as_deref().map(host).unwrap_or_else(|| unseen(&row))))
     }
 
     async fn remove_host(

@@ -55,8 +55,10 @@ impl JobService for Jobs {
         &self,
         request: Request<ListRunsRequest>,
     ) -> Result<Response<ListRunsResponse>, Status> {
+        let scope = caller_of(&request)?.scope.clone();
         let (filter, after) = page(request.into_inner())?;
-        let (runs, next) = db::runs::list(&self.0.db, &filter, after.as_ref()).await.map_err(Fault::from)?;
+        let (runs, next) =
+            db::runs::list(&self.0.db, &filter, &scope, after.as_ref()).await.map_err(Fault::from)?;
         let next_cursor = next.map(|cursor| cursor.to_string()).unwrap_or_default();
         Ok(Response::new(ListRunsResponse { runs, next_cursor }))
     }
@@ -87,9 +89,10 @@ impl JobService for Jobs {
 
     async fn list_schedules(
         &self,
-        _: Request<ListSchedulesRequest>,
+        request: Request<ListSchedulesRequest>,
     ) -> Result<Response<ListSchedulesResponse>, Status> {
-        Ok(Response::new(ListSchedulesResponse { schedules: schedules::list(&self.0).await? }))
+        let schedules = schedules::list(&self.0, &caller_of(&request)?.scope).await?;
+        Ok(Response::new(ListSchedulesResponse { schedules }))
     }
 
     async fn add_schedule(&self, request: Request<AddScheduleRequest>) -> Result<Response<Schedule>, Status> {
@@ -121,7 +124,8 @@ impl JobService for Jobs {
         if !host.is_empty() {
             HostName::try_from(host.as_str()).map_err(Fault::from)?;
         }
-        let warnings = db::warnings::list(&self.0.db, host).await.map_err(Fault::from)?;
+        let scope = &caller_of(&request)?.scope;
+        let warnings = db::warnings::list(&self.0.db, host, scope).await.map_err(Fault::from)?;
         Ok(Response::new(ListWarningsResponse { warnings }))
     }
 }

@@ -9,7 +9,7 @@ use hms_proto::{
 
 use super::jobs::id;
 use crate::{
-    auth::Caller,
+    auth::{Caller, Scope},
     db::{
         self,
         schedules::{NewSchedule, Schedule as Row},
@@ -23,13 +23,20 @@ const NEXT: usize = 5;
 /// The most schedules of an installation.
 const MOST: usize = 500;
 
-/// All schedules.
-pub(super) async fn list(core: &Core) -> Result<Vec<Schedule>, Fault> {
+/// All schedules for nothing beyond a scope.
+pub(super) async fn list(core: &Core, scope: &Scope) -> Result<Vec<Schedule>, Fault> {
     let mut schedules = Vec::new();
-    for row in db::schedules::list(&core.db).await? {
+    for row in db::schedules::list(&core.db).await?.into_iter().filter(|row| is_within(row, scope)) {
         schedules.push(shown(core, row).await?);
     }
     Ok(schedules)
+}
+
+/// All hosts, and those with a label, are whatever they will be then.
+fn is_within(row: &Row, scope: &Scope) -> bool {
+    let target = &row.target.0;
+    let by_name = !target.hosts.is_empty() && !target.all && target.label.is_empty();
+    scope.is_everything() || by_name && target.hosts.iter().all(|host| scope.has_host(host))
 }
 
 /// Adds one, with the same checks as a run of it.

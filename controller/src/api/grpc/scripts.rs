@@ -32,6 +32,7 @@ impl ScriptService for Scripts {
     }
 
     async fn get(&self, request: Request<GetScriptRequest>) -> Result<Response<GetScriptResponse>, Status> {
+        let caller = caller_of(&request)?.clone();
         let name = ScriptName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
         let stored = db::scripts::get(&self.0.db, name.as_str()).await.map_err(Fault::from)?;
         let stored = stored.ok_or_else(|| no_script(name.as_str()))?;
@@ -40,7 +41,7 @@ impl ScriptService for Scripts {
             content: String::from_utf8_lossy(&stored.content).into_owned(),
             synced_usec: stored.synced_at.timestamp_micros(),
             synced_by: stored.synced_by,
-            deliveries: deliver::statuses(&self.0).await?,
+            deliveries: deliver::statuses(&self.0, &caller).await?,
         }))
     }
 

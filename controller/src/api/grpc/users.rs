@@ -11,7 +11,7 @@ use hms_proto::controller::v1::{
 use tonic::{Request, Response, Status};
 
 use super::session::caller_of;
-use crate::state::Core;
+use crate::{audit::Changed, auth::Edited, state::Core};
 
 pub(super) struct Users(pub(super) Arc<Core>);
 
@@ -20,6 +20,11 @@ impl Users {
     fn at(&self) -> String {
         format!("https://{}:{}", self.0.reach.name, self.0.reach.web_port)
     }
+}
+
+/// The account as it is now; the audit gets what it was, too.
+fn told(Edited { before, after }: Edited) -> Response<User> {
+    Changed::of(Some(&before), Some(&after)).tell(after)
 }
 
 #[tonic::async_trait]
@@ -37,15 +42,15 @@ impl UserService for Users {
     }
 
     async fn edit(&self, request: Request<EditUserRequest>) -> Result<Response<User>, Status> {
-        Ok(Response::new(self.0.auth.edit(request.get_ref()).await?.after))
+        Ok(told(self.0.auth.edit(request.get_ref()).await?))
     }
 
     async fn disable(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        Ok(Response::new(self.0.auth.set_disabled(&request.get_ref().username, true).await?.after))
+        Ok(told(self.0.auth.set_disabled(&request.get_ref().username, true).await?))
     }
 
     async fn enable(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        Ok(Response::new(self.0.auth.set_disabled(&request.get_ref().username, false).await?.after))
+        Ok(told(self.0.auth.set_disabled(&request.get_ref().username, false).await?))
     }
 
     async fn reset(&self, request: Request<ResetUserRequest>) -> Result<Response<Invitation>, Status> {

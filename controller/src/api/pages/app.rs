@@ -68,7 +68,8 @@ pub(super) async fn show(
 }
 
 async fn of(state: &State, caller: &Caller, key: &AppKey) -> Result<AppPage, Problem> {
-    let (app, settings) = (grpc::apps::find(&state.fleet, key)?, settings_of(state, key)?);
+    let seen = state.fleet.seen_by(caller);
+    let (app, settings) = (grpc::apps::find(seen, key)?, settings::of(&seen.app(key)?.row));
     let (told, deployments) =
         tokio::join!(releases(state, caller, key.as_str()), deploy::recent(state, caller, key.as_str()));
     let (releases, drifts, releases_problem) = match told {
@@ -79,7 +80,7 @@ async fn of(state: &State, caller: &Caller, key: &AppKey) -> Result<AppPage, Pro
         key: app.key.clone(),
         host: app.host.clone(),
         app: view::app_row(&state.fleet, &app),
-        row: row(state, key, drifts)?,
+        row: row(state, caller, key, drifts)?,
         releases,
         releases_problem,
         deployments: deployments?,
@@ -90,15 +91,10 @@ async fn of(state: &State, caller: &Caller, key: &AppKey) -> Result<AppPage, Pro
 }
 
 /// The app as on `/deploy`.
-pub(super) fn row(state: &State, key: &AppKey, drifts: usize) -> Result<DeployRow, Fault> {
-    let app = grpc::apps::find(&state.fleet, key)?;
-    Ok(view_apps::deploy_row(&app, &settings_of(state, key)?, drifts))
-}
-
-fn settings_of(state: &State, key: &AppKey) -> Result<hms_proto::controller::v1::AppSettings, Fault> {
-    let apps = state.fleet.apps();
-    let known = apps.iter().find(|app| app.key == *key);
-    known.map(|app| settings::of(&app.row)).ok_or_else(|| Fault::not_found("app", key.as_str()))
+pub(super) fn row(state: &State, caller: &Caller, key: &AppKey, drifts: usize) -> Result<DeployRow, Fault> {
+    let seen = state.fleet.seen_by(caller);
+    let app = grpc::apps::find(seen, key)?;
+    Ok(view_apps::deploy_row(&app, &settings::of(&seen.app(key)?.row), drifts))
 }
 
 /// What the host has of an app: its releases, and how many of its files were changed by hand.
@@ -245,7 +241,7 @@ async fn removal(
 ) -> Result<Response, Problem> {
     let settings =
         state.gate.apps(caller).get_settings(GetAppRequest { key: key.into() }).await?.into_inner();
-    let app = grpc::apps::find(&state.fleet, &AppKey::try_from(key)?)?;
+    let app = grpc::apps::find(state.fleet.seen_by(caller), &AppKey::try_from(key)?)?;
     Ok(page(&AppRemovePage {
         frame: frame(state, caller, Place::Deploy, &format!("Remove {key}")).await,
         key: app.key,

@@ -31,7 +31,7 @@ pub(super) async fn new(Shared(state): Shared<State>, session: Session) -> Resul
         spec: Some(hms_proto::host::v1::AppSpec::default()),
         ..AppSettings::default()
     };
-    let form = SettingsForm::new("", &hosts(&state), &app_form::values(&fresh));
+    let form = SettingsForm::new("", &hosts(&state, &session.caller), &app_form::values(&fresh));
     Ok(shown(&state, &session.caller, form).await)
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn add(
 ) -> Result<Response, Problem> {
     let values = typed_values(typed);
     let (settings, wrong) = app_form::read(&values, &AppSettings::default());
-    let mut form = SettingsForm::new("", &hosts(&state), &values);
+    let mut form = SettingsForm::new("", &hosts(&state, &session.caller), &values);
     if wrong.is_empty() {
         match state.gate.apps(&session.caller).add(settings.clone()).await {
             Ok(added) => return Ok(Redirect::to(&app_href(&added.into_inner().key, "")).into_response()),
@@ -146,8 +146,8 @@ fn typed_values(typed: Vec<(String, String)>) -> Values {
     typed.into_iter().collect()
 }
 
-fn hosts(state: &State) -> Vec<String> {
-    state.fleet.hosts().iter().map(|host| host.row.name.clone()).collect()
+fn hosts(state: &State, caller: &Caller) -> Vec<String> {
+    state.fleet.seen_by(caller).hosts().iter().map(|host| host.row.name.clone()).collect()
 }
 
 async fn shown(state: &State, caller: &Caller, form: SettingsForm) -> Response {

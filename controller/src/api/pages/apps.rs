@@ -27,7 +27,7 @@ pub(super) async fn act(
             Err(fault) => Err(Problem::of(fault, &session.caller)),
         };
     }
-    let app = grpc::apps::find(&state.fleet, &key)?;
+    let app = grpc::apps::find(state.fleet.seen_by(&session.caller), &key)?;
     let mut row = view::app_row(&state.fleet, &app);
     row.outcome = Some(view::outcome(&verb, result.as_ref().copied(), session.caller.request_id));
     Ok(Html(row.fragment(super::view(&session.caller)).html).into_response())
@@ -35,7 +35,7 @@ pub(super) async fn act(
 
 /// Does it, and says how long it took in milliseconds.
 async fn perform(state: &State, caller: &Caller, key: &AppKey, verb: &str) -> Result<u32, Fault> {
-    let app = grpc::apps::find(&state.fleet, key)?;
+    let app = grpc::apps::find(state.fleet.seen_by(caller), key)?;
     let mut units = state.gate.units(caller, &grpc::apps::host_of(&app)?);
     let request = UnitActionRequest { unit: app.unit_name };
     let done = match verb {

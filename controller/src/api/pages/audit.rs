@@ -4,10 +4,14 @@ use axum::{
     extract::{Query, State as Shared},
     response::Response,
 };
-use hms_proto::{controller::v1::ListAuditRequest, fault::Fault, when};
+use hms_proto::{
+    controller::v1::{ChainRequest, ListAuditRequest},
+    fault::Fault,
+    when,
+};
 use hms_web::{
     frame::{Notice, Place, Tone},
-    pages::{AuditPage, AuditQuery},
+    pages::{AuditPage, AuditQuery, Chain},
 };
 use serde::Deserialize;
 
@@ -23,6 +27,8 @@ pub(super) struct Asked {
     method: String,
     since: String,
     until: String,
+    source: String,
+    text: String,
     before: Option<i64>,
 }
 
@@ -33,7 +39,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let mut shown = AuditPage {
         frame: frame(&state, &session.caller, Place::Audit, "Audit").await,
-        hosts: state.fleet.hosts().iter().map(|h| h.row.name.clone()).collect(),
+        hosts: state.fleet.seen_by(&session.caller).hosts().iter().map(|h| h.row.name.clone()).collect(),
         ..AuditPage::default()
     };
     match request(&asked) {
@@ -47,9 +53,24 @@ pub(super) async fn show(
             shown.problem = Some(Notice { tone: Tone::Bad, message: fault.message, hint });
         }
     }
-    let Asked { actor, host, result, method, since, until, before } = asked;
-    shown.query = AuditQuery { actor, host, result, method, since, until, before: before.unwrap_or(0) };
+    shown.chain = chain(&state, &session).await;
+    let Asked { actor, host, result, method, since, until, source, text, before } = asked;
+    let before = before.unwrap_or(0);
+    shown.query = AuditQuery { actor, host, result, method, since, until, source, text, before };
     Ok(page(&shown))
+}
+
+/// What is known of the chain; nothing, when the database is away.
+async fn chain(state: &State, session: &Session) -> Option<Chain> {
+    let chain = state.gate.audit(&session.caller).chain(ChainRequest {}).await.ok()?.into_inner();
+    let alarms = chain.held.iter().filter(|head| !head.alarm.is_empty());
+    Some(Chain {
+        verified: chain.verified_seq,
+        rows: chain.seq,
+        hosts: chain.held.iter().filter(|head| head.alarm.is_empty()).count(),
+        broken: chain.broken,
+        alarms: alarms.map(|head| format!("{}: {}", head.host, head.alarm)).collect(),
+    })
 }
 
 fn request(asked: &Asked) -> Result<ListAuditRequest, Fault> {
@@ -62,6 +83,8 @@ fn request(asked: &Asked) -> Result<ListAuditRequest, Fault> {
         limit: 50,
         since_usec: time(&asked.since)?,
         until_usec: time(&asked.until)?,
+        source: asked.source.clone(),
+        text: asked.text.trim().into(),
     })
 }
 

@@ -98,8 +98,8 @@ pub(super) async fn version(
 const REACHED: usize = 200;
 
 /// The sites of every host.
-pub(super) fn palette(state: &State) -> Vec<PaletteEntry> {
-    let hosts = state.fleet.hosts();
+pub(super) fn palette(state: &State, caller: &Caller) -> Vec<PaletteEntry> {
+    let hosts = state.fleet.seen_by(caller).hosts();
     let pictures = hosts.iter().map(|host| (&host.row.name, state.nginx.of(host.row.id)));
     let sites = pictures.flat_map(|(name, picture)| {
         let sites = picture.tree.files.iter().filter(|f| f.path.starts_with("sites-available/"));
@@ -109,8 +109,8 @@ pub(super) fn palette(state: &State) -> Vec<PaletteEntry> {
 }
 
 /// What of nginx needs somebody.
-pub(super) fn attention(state: &State) -> Vec<AttentionItem> {
-    let hosts = state.fleet.hosts();
+pub(super) fn attention(state: &State, caller: &Caller) -> Vec<AttentionItem> {
+    let hosts = state.fleet.seen_by(caller).hosts();
     hosts.iter().flat_map(|host| shown::attention(&host.row.name, &state.nginx.of(host.row.id))).collect()
 }
 

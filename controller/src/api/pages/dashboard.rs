@@ -4,6 +4,7 @@ use axum::{
     extract::{Query, State as Shared},
     response::Response,
 };
+use hms_proto::controller::v1::{AuditRecord, ListAuditRequest};
 use hms_web::{
     frame::{Notice, Place, Tone},
     pages::DashboardPage,
@@ -12,7 +13,7 @@ use hms_web::{
 use serde::Deserialize;
 
 use super::{configs, frame, page, session::Session, view};
-use crate::{api::grpc, db, fleet::Fleet, state::State};
+use crate::{api::grpc, auth::Caller, db, sight::Sight, state::State};
 
 #[derive(Deserialize, Default)]
 pub(super) struct Asked {
@@ -25,14 +26,14 @@ pub(super) async fn show(
     session: Session,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let recent = db::audit::recent(&state.db, ActivityList::ROWS).await.unwrap_or_default();
+    let recent = recent(&state, &session.caller).await;
     let done =
         recent.iter().find(|r| Some(&r.request_id) == asked.done.as_ref() && r.actor == session.caller.name);
     let notice = done.cloned().map(|record| notice(&view::activity(record)));
     let mut shown = DashboardPage {
         frame: frame(&state, &session.caller, Place::Dashboard, "Dashboard").await,
         activity: ActivityList { rows: recent.into_iter().map(view::activity).collect() },
-        ..of(&state).await
+        ..of(&state, &session.caller).await
     };
     shown.frame.notice = notice;
     shown.frame.events = "/events?view=dashboard".into();
@@ -48,29 +49,36 @@ fn notice(act: &Activity) -> Notice {
     Notice { tone, message, hint: act.detail.clone() }
 }
 
+/// The newest records; none without the database.
+pub(super) async fn recent(state: &State, caller: &Caller) -> Vec<AuditRecord> {
+    let request = ListAuditRequest { limit: ActivityList::ROWS, ..ListAuditRequest::default() };
+    let answer = state.gate.audit(caller).list(request).await;
+    answer.map(|answer| answer.into_inner().records).unwrap_or_default()
+}
+
 /// The parts that the fleet knows, and what checks found. Without the database the fleet's part is shown all the same.
-pub(super) async fn of(state: &State) -> DashboardPage {
-    let fleet = &state.fleet;
-    let warnings = db::warnings::list(&state.db, "").await.unwrap_or_default();
+pub(super) async fn of(state: &State, caller: &Caller) -> DashboardPage {
+    let seen = state.fleet.seen_by(caller);
+    let warnings = db::warnings::list(&state.db, "", &caller.scope).await.unwrap_or_default();
     let scripts = db::scripts::list(&state.db).await.unwrap_or_default();
-    let mut attention = view::attention(fleet, &warnings);
-    attention.items.extend(configs::attention(state));
+    let mut attention = view::attention(seen, &warnings);
+    attention.items.extend(configs::attention(state, caller));
     attention.items.sort_by_key(|item| item.tone != Tone::Bad);
     DashboardPage {
         attention,
-        apps: apps(fleet),
-        hosts: hosts(fleet),
+        apps: apps(seen),
+        hosts: hosts(seen),
         checks: scripts.into_iter().filter(|s| s.check).map(|s| (s.name, s.title)).collect(),
         ..DashboardPage::default()
     }
 }
 
-fn apps(fleet: &Fleet) -> Vec<AppRow> {
-    grpc::apps::list(fleet).iter().map(|app| view::app_row(fleet, app)).collect()
+fn apps(seen: Sight<'_>) -> Vec<AppRow> {
+    grpc::apps::list(seen).iter().map(|app| view::app_row(seen.fleet, app)).collect()
 }
 
-fn hosts(fleet: &Fleet) -> Vec<HostCard> {
-    let apps = fleet.apps();
+fn hosts(seen: Sight<'_>) -> Vec<HostCard> {
+    let apps = seen.apps();
     let count = |name: &str| apps.iter().filter(|a| a.host() == name).count() as u32;
-    fleet.hosts().iter().map(|host| view::host_card(host, count(&host.row.name))).collect()
+    seen.hosts().iter().map(|host| view::host_card(host, count(&host.row.name))).collect()
 }

@@ -17,6 +17,7 @@ use crate::{
     apps::settings,
     auth::Caller,
     fleet::{self, LinkState},
+    sight::Sight,
     state::State,
 };
 
@@ -38,20 +39,21 @@ pub(super) async fn show(Shared(state): Shared<State>, session: Session) -> Resu
             events: "/events?view=deploy".into(),
             ..frame(&state, caller, Place::Deploy, "Deploy").await
         },
-        apps: rows(&state, &drifts),
+        apps: rows(&state, caller, &drifts),
         deployments: recent(&state, caller, "").await?,
-        has_hosts: !state.fleet.hosts().is_empty(),
+        has_hosts: !state.fleet.seen_by(caller).hosts().is_empty(),
         with_app: true,
     }))
 }
 
 /// All apps, from what the fleet knows.
-pub(super) fn rows(state: &State, drifts: &Drifts) -> Vec<DeployRow> {
-    state.fleet.apps().iter().filter_map(|known| row(state, known, drifts)).collect()
+pub(super) fn rows(state: &State, caller: &Caller, drifts: &Drifts) -> Vec<DeployRow> {
+    let seen = state.fleet.seen_by(caller);
+    seen.apps().iter().filter_map(|known| row(seen, known, drifts)).collect()
 }
 
-fn row(state: &State, known: &fleet::App, drifts: &Drifts) -> Option<DeployRow> {
-    let app = grpc::apps::find(&state.fleet, &known.key).ok()?;
+fn row(seen: Sight<'_>, known: &fleet::App, drifts: &Drifts) -> Option<DeployRow> {
+    let app = grpc::apps::find(seen, &known.key).ok()?;
     let drift = drifts.get(&app.key).copied().unwrap_or_default();
     Some(view_apps::deploy_row(&app, &settings::of(&known.row), drift))
 }
@@ -70,7 +72,7 @@ pub(super) async fn recent(
 
 /// What hosts say within this time of files that were changed by hand.
 pub(super) async fn drifts(state: &State, caller: &Caller, within: Duration) -> Drifts {
-    let apps = state.fleet.apps();
+    let apps = state.fleet.seen_by(caller).apps();
     let asked = apps.iter().filter(|app| is_asked(state, app)).map(|app| app.key.to_string());
     let looks = asked.map(|key| {
         let mut deployments = state.gate.deployments(caller);

@@ -25,7 +25,7 @@ use super::{
     session::Session,
     view, view_apps,
 };
-use crate::{api::grpc, fleet::Change, state::State};
+use crate::{api::grpc, auth::Caller, fleet::Change, state::State};
 
 /// How often hosts are asked again what was changed by hand.
 const DRIFT_EVERY: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub(super) fn all(state: State, session: &Session) -> impl Stream<Item = Event> 
         let mut look = tokio::time::interval(DRIFT_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drifts = deploy::Drifts::new();
-        let mut keys = keys(&state);
+        let mut keys = keys(&state, &caller);
         loop {
             tokio::select! {
                 _ = look.tick() => drifts = deploy::drifts(&state, &caller, DRIFT_LOOK).await,
@@ -56,10 +56,10 @@ pub(super) fn all(state: State, session: &Session) -> impl Stream<Item = Event> 
                 },
             }
             let now = super::view(&caller);
-            let rows = deploy::rows(&state, &drifts);
-            if self::keys(&state) != keys {
-                keys = self::keys(&state);
-                let has_hosts = !state.fleet.hosts().is_empty();
+            let rows = deploy::rows(&state, &caller, &drifts);
+            if self::keys(&state, &caller) != keys {
+                keys = self::keys(&state, &caller);
+                let has_hosts = !state.fleet.seen_by(&caller).hosts().is_empty();
                 yield Event::fragment(&DeployPage { apps: rows.clone(), has_hosts, ..DeployPage::default() }.list(now));
             }
             let mut fragments: Vec<_> = rows.iter().map(|row| row.fragment(now)).collect();
@@ -75,8 +75,8 @@ pub(super) fn all(state: State, session: &Session) -> impl Stream<Item = Event> 
     }
 }
 
-fn keys(state: &State) -> BTreeSet<String> {
-    state.fleet.apps().iter().map(|app| app.key.to_string()).collect()
+fn keys(state: &State, caller: &Caller) -> BTreeSet<String> {
+    state.fleet.seen_by(caller).apps().iter().map(|app| app.key.to_string()).collect()
 }
 
 pub(super) fn of_app(state: State, session: &Session, key: String) -> impl Stream<Item = Event> + use<> {
@@ -92,7 +92,10 @@ pub(super) fn of_app(state: State, session: &Session, key: String) -> impl Strea
         let mut drifts = 0;
         loop {
             let now = super::view(&caller);
-            let (Ok(shown), Ok(row)) = (grpc::apps::find(&state.fleet, &key), app::row(&state, &key, drifts)) else {
+            let (Ok(shown), Ok(row)) = (
+                grpc::apps::find(state.fleet.seen_by(&caller), &key),
+                app::row(&state, &caller, &key, drifts),
+            ) else {
                 yield Event::reshape();
                 return;
             };

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{configs, dashboard, deploy_events, hosts, logs, run_events, session::Session, view};
 use crate::{
-    db,
+    auth::Caller,
     fleet::{Change, now_usec},
     state::State,
 };
@@ -79,8 +79,10 @@ pub(super) async fn stream(
         "account" => futures_util::stream::pending().boxed(),
         "dashboard" => dashboard_events(state.clone(), &session).boxed(),
         "hosts" => hosts_events(state.clone(), &session).boxed(),
-        "configs" => config_events(state.clone(), &session, asked.host, true).boxed(),
-        "config" => config_events(state.clone(), &session, asked.host, false).boxed(),
+        "configs" | "config" => match state.fleet.seen_by(&session.caller).host(&asked.host) {
+            Ok(_) => config_events(state.clone(), &session, asked.host, asked.view == "configs").boxed(),
+            Err(fault) => refused(&fault),
+        },
         "deploy" => deploy_events::all(state.clone(), &session).boxed(),
         "app" => deploy_events::of_app(state.clone(), &session, asked.id).boxed(),
         "deployment" => {
@@ -163,23 +165,23 @@ fn dashboard_events(state: State, session: &Session) -> impl Stream<Item = Event
     async_stream::stream! {
         let mut changes = state.fleet.changes();
         let mut sent = Sent::default();
-        let mut keys = names(&state);
-        let mut activity: Vec<Activity> = recent(&state).await;
+        let mut keys = names(&state, &caller);
+        let mut activity = recent(&state, &caller).await;
         loop {
             let now = super::view(&caller);
-            if names(&state) != keys {
-                keys = names(&state);
-                let shown = dashboard::of(&state).await;
+            if names(&state, &caller) != keys {
+                keys = names(&state, &caller);
+                let shown = dashboard::of(&state, &caller).await;
                 yield Event::fragment(&shown.lists(now));
             }
-            for fragment in fragments(&state, now).await {
+            for fragment in fragments(&state, &caller, now).await {
                 if sent.is_new(&fragment) {
                     yield Event::fragment(&fragment);
                 }
             }
             let Some(changed) = next(&mut changes).await else { return };
             if changed.contains(&Change::Activity) {
-                let latest = recent(&state).await;
+                let latest = recent(&state, &caller).await;
                 for event in told(&activity, &latest, super::view(&caller)) {
                     yield event;
                 }
@@ -190,22 +192,22 @@ fn dashboard_events(state: State, session: &Session) -> impl Stream<Item = Event
 }
 
 /// The structure of the page: which apps and hosts it has.
-fn names(state: &State) -> BTreeSet<String> {
-    let apps = state.fleet.apps();
+fn names(state: &State, caller: &Caller) -> BTreeSet<String> {
+    let seen = state.fleet.seen_by(caller);
+    let apps = seen.apps();
     let apps = apps.iter().map(|a| format!("app {} {}", a.key, a.host()));
-    apps.chain(state.fleet.hosts().iter().map(|h| format!("host {}", h.row.name))).collect()
+    apps.chain(seen.hosts().iter().map(|h| format!("host {}", h.row.name))).collect()
 }
 
-async fn fragments(state: &State, now: hms_web::View) -> Vec<Fragment> {
-    let shown = dashboard::of(state).await;
+async fn fragments(state: &State, caller: &Caller, now: hms_web::View) -> Vec<Fragment> {
+    let shown = dashboard::of(state, caller).await;
     let attention = shown.attention.fragment(now);
     let apps = shown.apps.iter().map(|app| app.fragment(now));
     std::iter::once(attention).chain(apps).chain(shown.hosts.iter().map(|host| host.fragment(now))).collect()
 }
 
-async fn recent(state: &State) -> Vec<Activity> {
-    let recent = db::audit::recent(&state.db, ActivityList::ROWS).await.unwrap_or_default();
-    recent.into_iter().map(view::activity).collect()
+async fn recent(state: &State, caller: &Caller) -> Vec<Activity> {
+    dashboard::recent(state, caller).await.into_iter().map(view::activity).collect()
 }
 
 /// New rows from old to new, and rows whose outcome is known now.

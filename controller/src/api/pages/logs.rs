@@ -51,7 +51,7 @@ const BUCKETS: u32 = 120;
 pub(super) async fn show(Shared(state): Shared<State>, session: Session, Query(pairs): Pairs) -> Response {
     let begun = Instant::now();
     let asked = Asked::new(pairs);
-    let known = logs::known(&state.fleet);
+    let known = logs::known(state.fleet.seen_by(&session.caller));
     let mut shown = LogsPage {
         frame: frame(&state, &session.caller, Place::Logs, "Logs").await,
         asked: asked.typed.clone(),

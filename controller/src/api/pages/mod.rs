@@ -154,11 +154,12 @@ async fn frame(state: &State, caller: &Caller, place: Place, title: &str) -> Fra
     if role(caller).administers() {
         palette.extend(PaletteEntry::admin_places());
     }
-    for app in state.fleet.apps().iter() {
+    let seen = state.fleet.seen_by(caller);
+    for app in seen.apps() {
         palette.extend(PaletteEntry::app(app.key.as_str(), app.host(), role(caller)));
     }
-    palette.extend(configs::palette(state));
-    palette.extend(state.fleet.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
+    palette.extend(configs::palette(state, caller));
+    palette.extend(seen.hosts().iter().map(|h| PaletteEntry::host(&h.row.name)));
     // Without the database the palette has what the fleet knows.
     let scripts = crate::db::scripts::list(&state.db).await.unwrap_or_default();
     palette.extend(scripts.iter().map(|script| PaletteEntry::script(&script.name, &script.title)));

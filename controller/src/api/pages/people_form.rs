@@ -65,11 +65,10 @@ pub(super) fn to_proto(scope: Scope) -> v1::Scope {
 
 /// A picker of the hosts and apps that the caller reaches.
 pub(super) fn picker(state: &State, caller: &Caller, scope: Scope) -> ScopePicker {
-    let hosts = state.fleet.hosts().iter().map(|host| host.row.name.clone()).collect::<Vec<_>>();
-    let hosts: Vec<String> = hosts.into_iter().filter(|name| caller.scope.has_host(name)).collect();
-    let apps = state.fleet.apps();
-    let apps = apps.iter().filter(|app| caller.scope.has_app(app.key.as_str(), app.host()));
-    ScopePicker::new(scope, &hosts, &apps.map(|app| app.key.to_string()).collect::<Vec<_>>())
+    let seen = state.fleet.seen_by(caller);
+    let hosts: Vec<String> = seen.hosts().iter().map(|host| host.row.name.clone()).collect();
+    let apps: Vec<String> = seen.apps().iter().map(|app| app.key.to_string()).collect();
+    ScopePicker::new(scope, &hosts, &apps)
 }
 
 #[cfg(test)]

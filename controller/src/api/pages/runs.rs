@@ -66,7 +66,7 @@ pub(super) async fn list(
         frame: frame(&state, &session.caller, Place::Scripts, "Runs").await,
         query: RunsQuery { script, host, actor, state: in_state, schedule, cursor },
         scripts: db::scripts::list(&state.db).await.unwrap_or_default().into_iter().map(|s| s.name).collect(),
-        hosts: state.fleet.hosts().iter().map(|h| h.row.name.clone()).collect(),
+        hosts: state.fleet.seen_by(&session.caller).hosts().iter().map(|h| h.row.name.clone()).collect(),
         ..RunsPage::default()
     };
     match state.gate.jobs(&session.caller).list_runs(request).await {

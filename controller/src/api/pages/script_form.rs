@@ -12,23 +12,17 @@ use hms_web::{
 };
 
 use super::{asked::Asked, view};
-use crate::{
-    api::grpc,
-    auth::Caller,
-    fleet::{Fleet, now_usec},
-    jobs::cron::Times,
-    state::State,
-};
+use crate::{api::grpc, auth::Caller, fleet::now_usec, jobs::cron::Times, sight::Sight, state::State};
 
 /// How many of the next times are shown.
 const TIMES: usize = 3;
 
 /// What the form has when it is opened: the defaults where a link says nothing else, and the only host there is.
-pub(super) fn to_begin_with(fleet: &Fleet, script: &Script, mut asked: Asked) -> Asked {
+pub(super) fn to_begin_with(seen: Sight<'_>, script: &Script, mut asked: Asked) -> Asked {
     for parameter in &script.parameters {
         asked.parameters.entry(parameter.name.clone()).or_insert_with(|| parameter.default.clone());
     }
-    let hosts = fleet.hosts();
+    let hosts = seen.hosts();
     if let ([only], "hosts", true) = (hosts.as_slice(), asked.way(), asked.hosts.is_empty()) {
         asked.hosts.push(only.row.name.clone());
     }
@@ -37,13 +31,14 @@ pub(super) fn to_begin_with(fleet: &Fleet, script: &Script, mut asked: Asked) ->
 
 /// The form with what was typed.
 pub(super) async fn of(state: &State, caller: &Caller, script: &Script, asked: &Asked) -> ScriptForm {
+    let seen = state.fleet.seen_by(caller);
     ScriptForm {
         script: script.name.clone(),
         title: script.title.clone(),
         mutates: script.mutates,
         knows_json: script.json,
-        fields: script.parameters.iter().map(|p| field(&state.fleet, p, asked)).collect(),
-        target: picker(&state.fleet, asked),
+        fields: script.parameters.iter().map(|p| field(seen, p, asked)).collect(),
+        target: picker(seen, asked),
         json: asked.json,
         batch: asked.batch.clone(),
         max_failures: asked.max_failures.clone(),
@@ -55,22 +50,22 @@ pub(super) async fn of(state: &State, caller: &Caller, script: &Script, asked: &
     }
 }
 
-fn field(fleet: &Fleet, parameter: &Parameter, asked: &Asked) -> Field {
+fn field(seen: Sight<'_>, parameter: &Parameter, asked: &Asked) -> Field {
     Field {
         name: parameter.name.clone(),
         label: parameter.label.clone(),
         help: parameter.help.clone(),
-        kind: kind(fleet, parameter, asked),
+        kind: kind(seen, parameter, asked),
         required: parameter.required,
         value: asked.parameters.get(&parameter.name).cloned().unwrap_or_default(),
         error: asked.wrong(parameter).unwrap_or_default(),
     }
 }
 
-fn kind(fleet: &Fleet, parameter: &Parameter, asked: &Asked) -> FieldKind {
+fn kind(seen: Sight<'_>, parameter: &Parameter, asked: &Asked) -> FieldKind {
     let value = asked.value(parameter);
     match parameter.kind() {
-        ParameterKind::App => FieldKind::Choice(choices(parameter, apps(fleet), value)),
+        ParameterKind::App => FieldKind::Choice(choices(parameter, apps(seen), value)),
         ParameterKind::Enum => {
             let plain = |choice: &String| Choice {
                 value: choice.clone(),
@@ -79,9 +74,9 @@ fn kind(fleet: &Fleet, parameter: &Parameter, asked: &Asked) -> FieldKind {
             };
             FieldKind::Choice(choices(parameter, parameter.choices.iter().map(plain).collect(), value))
         }
-        ParameterKind::Unit => FieldKind::Suggested(units(fleet, asked)),
+        ParameterKind::Unit => FieldKind::Suggested(units(seen, asked)),
         ParameterKind::Host => {
-            FieldKind::Suggested(fleet.hosts().iter().map(|h| h.row.name.clone()).collect())
+            FieldKind::Suggested(seen.hosts().iter().map(|h| h.row.name.clone()).collect())
         }
         ParameterKind::Int => FieldKind::Number { min: parameter.min, max: parameter.max },
         ParameterKind::Duration => FieldKind::Duration,
@@ -103,26 +98,26 @@ fn choices(parameter: &Parameter, mut known: Vec<Choice>, value: &str) -> Vec<Ch
     known
 }
 
-fn apps(fleet: &Fleet) -> Vec<Choice> {
+fn apps(seen: Sight<'_>) -> Vec<Choice> {
     let choice = |app: &crate::fleet::App| Choice {
         value: app.key.to_string(),
         label: format!("{} on {}", app.key, app.host()),
         host: app.host().to_owned(),
     };
-    fleet.apps().iter().map(choice).collect()
+    seen.apps().iter().map(|app| choice(app)).collect()
 }
 
 /// The units that the chosen hosts have; those of all hosts where none is chosen by name.
-fn units(fleet: &Fleet, asked: &Asked) -> Vec<String> {
+fn units(seen: Sight<'_>, asked: &Asked) -> Vec<String> {
     let by_name = asked.way() == "hosts" && !asked.hosts.is_empty();
-    let hosts = fleet.hosts().into_iter().filter(|host| !by_name || asked.hosts.contains(&host.row.name));
+    let hosts = seen.hosts().into_iter().filter(|host| !by_name || asked.hosts.contains(&host.row.name));
     let units: BTreeSet<String> =
         hosts.flat_map(|host| host.look(|p| p.units.keys().cloned().collect::<Vec<_>>())).collect();
     units.into_iter().collect()
 }
 
-fn picker(fleet: &Fleet, asked: &Asked) -> TargetPicker {
-    let hosts: Vec<TargetHost> = fleet
+fn picker(seen: Sight<'_>, asked: &Asked) -> TargetPicker {
+    let hosts: Vec<TargetHost> = seen
         .hosts()
         .iter()
         .map(|host| {

@@ -76,7 +76,11 @@ pub(super) async fn show(
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
     let got = get(&state, &session.caller, name).await?;
-    let asked = script_form::to_begin_with(&state.fleet, script_of(&got)?, Asked::try_from(pairs)?);
+    let asked = script_form::to_begin_with(
+        state.fleet.seen_by(&session.caller),
+        script_of(&got)?,
+        Asked::try_from(pairs)?,
+    );
     let form = script_form::of(&state, &session.caller, script_of(&got)?, &asked).await;
     shown(&state, &session.caller, got, form).await
 }

@@ -15,6 +15,7 @@ use super::{view_apps, view_jobs};
 use crate::{
     api::grpc,
     fleet::{self, Fleet, Picture, Point},
+    sight::Sight,
 };
 
 /// A file system fuller than this needs somebody.
@@ -157,10 +158,10 @@ pub(super) fn host_row(host: &Host) -> HostRow {
 }
 
 /// What needs somebody, worst first.
-pub(super) fn attention(fleet: &Fleet, warnings: &[Warning]) -> Attention {
-    let hosts = fleet.hosts();
+pub(super) fn attention(seen: Sight<'_>, warnings: &[Warning]) -> Attention {
+    let hosts = seen.hosts();
     let mut items: Vec<_> = hosts.iter().filter_map(|h| unreachable(h)).collect();
-    items.extend(grpc::apps::list(fleet).iter().filter_map(troubled));
+    items.extend(grpc::apps::list(seen).iter().filter_map(troubled));
     items.extend(hosts.iter().flat_map(|h| nearly_full(h)));
     items.extend(warnings.iter().take(MOST_WARNINGS).map(view_jobs::warning));
     items.extend(left_out(warnings.len()));
@@ -244,6 +245,8 @@ pub(super) fn activity(record: AuditRecord) -> Activity {
         detail: record.detail,
         took_ms: record.took_ms.into(),
         request_id: record.request_id,
+        before: record.before,
+        after: record.after,
     }
 }
 

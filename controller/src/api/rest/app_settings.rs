@@ -30,7 +30,7 @@ fn tagged(status: StatusCode, settings: AppSettings) -> Response {
 
 /// Adds an app. Its host is not touched: the first deployment does that. What is left out gets a sensible value.
 #[utoipa::path(post, path = "/api/apps", tag = "apps", security(("bearer" = [])), request_body = AppSettings,
-    responses((status = 201, body = AppSettings, headers(("Location" = String, description = "Where the settings are"))), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 201, body = AppSettings, headers(("Location" = String, description = "Where the settings are"), ("ETag" = String, description = "The version, for `If-Match`"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn add(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
@@ -43,7 +43,7 @@ pub(super) async fn add(
 
 /// The settings of an app. The `ETag` is the version that a change names.
 #[utoipa::path(get, path = "/api/apps/{app}/settings", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
-    responses((status = 200, body = AppSettings), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, body = AppSettings, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 304, description = "As it was"), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn get(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
@@ -60,8 +60,8 @@ async fn settings(state: &State, caller: &Caller, key: String) -> Result<AppSett
 
 /// Replaces the settings of an app: what is left out gets its default, or nothing. They reach the host with the next
 /// deployment, or with `apply`. `If-Match` names the version that was read; another by now is answered with 412.
-#[utoipa::path(put, path = "/api/apps/{app}/settings", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])), request_body = AppSettings,
-    responses((status = 200, body = AppSettings), (status = 412, body = Details, content_type = "application/problem+json"), (status = 428, body = Details, content_type = "application/problem+json"), (status = "default", body = Details, content_type = "application/problem+json")))]
+#[utoipa::path(put, path = "/api/apps/{app}/settings", tag = "apps", params(("app" = String, Path, description = "Key of the app"), ("If-Match" = String, Header, description = "The `ETag` of the settings that were read")), security(("bearer" = [])), request_body = AppSettings,
+    responses((status = 200, body = AppSettings, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, body = Details, content_type = "application/problem+json"), (status = 428, body = Details, content_type = "application/problem+json"), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn put(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
@@ -74,8 +74,8 @@ pub(super) async fn put(
 }
 
 /// Changes some settings of an app: a JSON merge patch (RFC 7396), so `null` takes a value away.
-#[utoipa::path(patch, path = "/api/apps/{app}/settings", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])), request_body = AppSettings,
-    responses((status = 200, body = AppSettings), (status = 412, body = Details, content_type = "application/problem+json"), (status = "default", body = Details, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/api/apps/{app}/settings", tag = "apps", params(("app" = String, Path, description = "Key of the app"), ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings that were read")), security(("bearer" = [])), request_body = AppSettings,
+    responses((status = 200, body = AppSettings, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, body = Details, content_type = "application/problem+json"), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn patch(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
@@ -171,7 +171,7 @@ pub(super) struct Adopted {
 
 /// Takes over a file that was changed by hand on the host, as the app's own text from now on.
 #[utoipa::path(post, path = "/api/apps/{app}/adopt", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])), request_body = Adopted,
-    responses((status = 200, body = AppSettings), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, body = AppSettings, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn adopt(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,

@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Path, State as Shared, rejection::PathRejection},
+    response::Response,
 };
 use hms_proto::{
     controller::v1::{App, GetAppRequest, ListAppsRequest, ListAppsResponse},
@@ -16,6 +17,7 @@ use utoipa::ToSchema;
 use super::{
     bearer::Bearer,
     problem::{Details, Problem},
+    shape,
 };
 use crate::{api::grpc, auth::Caller, state::State};
 
@@ -32,25 +34,22 @@ pub(super) struct Done {
 
 /// All apps with their live state.
 #[utoipa::path(get, path = "/api/apps", tag = "apps", security(("bearer" = [])),
-    responses((status = 200, body = ListAppsResponse), (status = "default", body = Details, content_type = "application/problem+json")))]
-pub(super) async fn list(
-    Shared(state): Shared<State>,
-    Bearer(caller): Bearer,
-) -> Result<Json<ListAppsResponse>, Problem> {
+    responses((status = 200, body = ListAppsResponse, headers(("ETag" = String, description = "Of what is answered, for `If-None-Match`"))), (status = 304, description = "As it was"), (status = "default", body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(Shared(state): Shared<State>, Bearer(caller): Bearer) -> Result<Response, Problem> {
     let apps = state.gate.apps(&caller).list(ListAppsRequest {}).await;
-    Ok(Json(apps.map_err(Problem::of(&caller))?.into_inner()))
+    Ok(shape::tagged_by_content(&apps.map_err(Problem::of(&caller))?.into_inner()))
 }
 
 /// One app with its live state, what is deployed of it, and what works on it.
 #[utoipa::path(get, path = "/api/apps/{app}", tag = "apps", params(("app" = String, Path, description = "Key of the app")), security(("bearer" = [])),
-    responses((status = 200, body = App), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, body = App, headers(("ETag" = String, description = "Of what is answered, for `If-None-Match`"))), (status = 304, description = "As it was"), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn get(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
     key: Result<Path<String>, PathRejection>,
-) -> Result<Json<App>, Problem> {
+) -> Result<Response, Problem> {
     let app = state.gate.apps(&caller).get(GetAppRequest { key: key?.0 }).await;
-    Ok(Json(app.map_err(Problem::of(&caller))?.into_inner()))
+    Ok(shape::tagged_by_content(&app.map_err(Problem::of(&caller))?.into_inner()))
 }
 
 /// Starts an app, and answers when it is up.
@@ -94,7 +93,7 @@ enum Verb {
 
 async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Done, Fault> {
     let key = AppKey::try_from(key)?;
-    let app = grpc::apps::find(&state.fleet, &key)?;
+    let app = grpc::apps::find(state.fleet.seen_by(caller), &key)?;
     let mut units = state.gate.units(caller, &grpc::apps::host_of(&app)?);
     let request = UnitActionRequest { unit: app.unit_name };
     let done = match verb {
@@ -104,7 +103,7 @@ async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Do
     };
     let took_ms = done.map_err(|status| Fault::from_status(&status))?.into_inner().took_ms;
     Ok(Done {
-        app: grpc::apps::find(&state.fleet, &key)?,
+        app: grpc::apps::find(state.fleet.seen_by(caller), &key)?,
         took_ms,
         request_id: caller.request_id.to_string(),
     })

@@ -33,7 +33,7 @@ fn host(
     asked: Result<Query<Where>, QueryRejection>,
 ) -> Result<HostName, Problem> {
     let asked = asked.map_err(Problem::of(caller))?.0;
-    configs::host(state, asked.host.as_deref()).map_err(Problem::of(caller))
+    configs::host(state, caller, asked.host.as_deref()).map_err(Problem::of(caller))
 }
 
 fn fault(status: tonic::Status) -> Fault {

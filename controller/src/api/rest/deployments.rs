@@ -23,6 +23,7 @@ use super::{
     bearer::Bearer,
     json::MaybeBody,
     problem::{Details, Problem},
+    shape::{self, Page},
 };
 use crate::{auth::Caller, state::State};
 
@@ -216,9 +217,9 @@ pub(super) async fn releases(
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct Part {
     /// 1 to 200. Default 50.
-    #[param(required = false)]
+    #[param(required = false, minimum = 1, maximum = 200)]
     limit: u32,
     /// `next_cursor` of the page before.
     #[param(required = false)]
@@ -229,34 +230,38 @@ async fn page(
     state: &State,
     caller: &Caller,
     key: String,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<ListDeploymentsResponse>, Problem> {
-    let Page { limit, cursor } = page.map_err(Problem::of(caller))?.0;
+    uri: shape::Asked,
+    page: Result<Query<Part>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Part { limit, cursor } = page.map_err(Problem::of(caller))?.0;
     let list = state.gate.deployments(caller).list(ListDeploymentsRequest { key, limit, cursor }).await;
-    Ok(Json(list.map_err(Problem::of(caller))?.into_inner()))
+    let body = list.map_err(Problem::of(caller))?.into_inner();
+    Ok(Page { next: body.next_cursor.clone(), body, uri: uri.0 }.into_response())
 }
 
 /// The deployments of an app, newest first, page by page. Also of one that is gone.
-#[utoipa::path(get, path = "/api/apps/{app}/deployments", tag = "deployments", params(("app" = String, Path, description = "Key of the app"), Page), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/apps/{app}/deployments", tag = "deployments", params(("app" = String, Path, description = "Key of the app"), Part), security(("bearer" = [])),
     responses((status = 200, body = ListDeploymentsResponse), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn of_app(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
     key: Result<Path<String>, PathRejection>,
-    asked: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<ListDeploymentsResponse>, Problem> {
-    page(&state, &caller, key?.0, asked).await
+    uri: shape::Asked,
+    asked: Result<Query<Part>, QueryRejection>,
+) -> Result<Response, Problem> {
+    page(&state, &caller, key?.0, uri, asked).await
 }
 
 /// The deployments of all apps, newest first, page by page.
-#[utoipa::path(get, path = "/api/deployments", tag = "deployments", params(Page), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/deployments", tag = "deployments", params(Part), security(("bearer" = [])),
     responses((status = 200, body = ListDeploymentsResponse), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
-    asked: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<ListDeploymentsResponse>, Problem> {
-    page(&state, &caller, String::new(), asked).await
+    uri: shape::Asked,
+    asked: Result<Query<Part>, QueryRejection>,
+) -> Result<Response, Problem> {
+    page(&state, &caller, String::new(), uri, asked).await
 }
 
 /// One deployment with its steps. What it prints is the output of the job with the same id.

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use hms_proto::fault::Fault;
-use http::header;
+use http::{StatusCode, header};
 use http_body::Body as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -23,12 +23,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if kind != "application/json" {
-            return Err(Fault::invalid("the body must be `application/json`").into());
+            let problem = Problem::from(Fault::invalid("the body must be `application/json`"));
+            return Err(problem.answered_with(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|_| Fault::invalid("the body is too large, or broke off"))?;
+        let bytes = bytes.map_err(|_| too_large())?;
         Ok(Self(read(&bytes)?))
     }
+}
+
+/// A body that does not end within its limit.
+pub(super) fn too_large() -> Problem {
+    let problem = Problem::from(Fault::invalid("the body is too large, or broke off"));
+    problem.answered_with(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// The body of a request that may have none.

@@ -66,6 +66,7 @@ pub(super) struct Asked {
     /// At which end of the time reading begins: `newest` (default) or `oldest`. Entries are always listed oldest first.
     from: Option<String>,
     /// At most so many entries: 1 to 10,000. Default 100.
+    #[param(minimum = 1, maximum = 10_000)]
     lines: Option<u32>,
 }
 
@@ -138,7 +139,7 @@ type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// What an app wrote: its journal and its files.
 #[utoipa::path(get, path = "/api/logs/{app}", tag = "logs", params(("app" = String, Path, description = "Key of the app"), Asked, Paging), security(("bearer" = [])),
-    responses((status = 200, body = Entries, description = "With `Accept: text/event-stream`: entries as they are written"), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn of_app(
     state: Shared<State>,
     bearer: Bearer,
@@ -152,7 +153,7 @@ pub(super) async fn of_app(
 
 /// Logs of everything: of all hosts, or of those, and the apps, that are named.
 #[utoipa::path(get, path = "/api/logs", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
-    responses((status = 200, body = Entries, description = "With `Accept: text/event-stream`: entries as they are written"), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn all(
     state: Shared<State>,
     bearer: Bearer,
@@ -164,7 +165,7 @@ pub(super) async fn all(
 
 /// Access logs of nginx.
 #[utoipa::path(get, path = "/api/logs/nginx/access", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
-    responses((status = 200, body = Entries, description = "With `Accept: text/event-stream`: entries as they are written"), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn nginx_access(
     state: Shared<State>,
     bearer: Bearer,
@@ -176,7 +177,7 @@ pub(super) async fn nginx_access(
 
 /// Error logs of nginx.
 #[utoipa::path(get, path = "/api/logs/nginx/error", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
-    responses((status = 200, body = Entries, description = "With `Accept: text/event-stream`: entries as they are written"), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn nginx_error(
     state: Shared<State>,
     bearer: Bearer,
@@ -187,7 +188,7 @@ pub(super) async fn nginx_error(
 }
 
 /// How many entries there are, by time and severity. Without `since`: of the last 24 hours.
-#[utoipa::path(get, path = "/api/log-histogram", tag = "logs", params(Asked, ("buckets" = Option<u32>, Query, description = "In so many parts: 1 to 500. Default 60.")), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/log-histogram", tag = "logs", params(Asked, ("buckets" = Option<u32>, Query, minimum = 1, maximum = 500, description = "In so many parts: 1 to 500. Default 60.")), security(("bearer" = [])),
     responses((status = 200, body = Histogram), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn histogram(
     Shared(state): Shared<State>,

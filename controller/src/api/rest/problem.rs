@@ -15,11 +15,17 @@ use crate::{api::configs::Clash, auth::Caller};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// `max_age`: for how many seconds a confirmation counts.
+const STEP_UP: &str = "Bearer error=\"insufficient_user_authentication\", \
+    error_description=\"One more proof of who is calling is needed\", max_age=300";
+
 /// The body of every answer that is not a success: `application/problem+json`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Details {
     /// What kind of problem it is: `urn:hms:problem:not_found`.
     r#type: String,
+    /// The kind in one word, for programs: `not_found`, `proof_needed`.
+    code: String,
     /// The kind in a few words.
     title: &'static str,
     /// The HTTP status.
@@ -47,9 +53,21 @@ pub(super) struct Problem {
     fault: Fault,
     request_id: Uuid,
     clash: Option<Box<Clash>>,
+    /// Where that of its kind is not exact enough.
+    status: Option<StatusCode>,
 }
 
 impl Problem {
+    /// With a status that says more than that of its kind.
+    pub(super) fn answered_with(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Under the id that another call has.
+    pub(super) fn about(self, request_id: Uuid) -> Self {
+        Self { request_id, ..self }
+    }
+
     /// With both sides of a conflict.
     pub(super) fn with_clash(self, clash: Option<Box<Clash>>) -> Self {
         Self { clash, ..self }
@@ -64,7 +82,7 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self { fault, request_id: Uuid::now_v7(), clash: None }
+        Self { fault, request_id: Uuid::now_v7(), clash: None, status: None }
     }
 }
 
@@ -88,19 +106,18 @@ impl From<PathRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.fault.row().http);
+        let status = self.status.or_else(|| StatusCode::from_u16(self.fault.row().http).ok());
         with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
     }
 }
 
 /// The problem as an answer with this status.
 pub(super) fn with_status(status: StatusCode, problem: Problem) -> Response {
-    let Problem { fault, request_id, clash } = problem;
+    let Problem { fault, request_id, clash, status: _ } = problem;
+    let code = fault.kind().as_str_name().trim_start_matches("FAULT_KIND_").to_ascii_lowercase();
     let details = Details {
-        r#type: format!(
-            "urn:hms:problem:{}",
-            fault.kind().as_str_name().trim_start_matches("FAULT_KIND_").to_ascii_lowercase()
-        ),
+        r#type: format!("urn:hms:problem:{code}"),
+        code,
         title: fault.row().title,
         status: status.as_u16(),
         detail: fault.message.clone(),
@@ -120,6 +137,10 @@ pub(super) fn with_status(status: StatusCode, problem: Problem) -> Response {
         // RFC 9110, section 11.6.1.
         FaultKind::Unauthenticated => {
             drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        }
+        // RFC 9470, section 3: a login is there, and is not enough.
+        FaultKind::ProofNeeded => {
+            drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(STEP_UP)))
         }
         _ => {}
     }
@@ -144,8 +165,17 @@ mod tests {
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!((&body["detail"], &body["hint"]), (&"why".into(), &row.next.into()));
             assert_eq!(body["request_id"], id);
+            assert_eq!(body["type"], format!("urn:hms:problem:{}", body["code"].as_str().unwrap()));
             assert!(body.get("unit").is_none());
         }
+    }
+
+    /// RFC 9470.
+    #[test]
+    fn who_must_prove_more_is_told_so_in_the_header() {
+        let response = Problem::from(Fault::new(FaultKind::ProofNeeded, "why")).into_response();
+        let told = response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
+        assert!(told.starts_with("Bearer error=\"insufficient_user_authentication\""), "{told}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::{
         Path, Query, State as Shared,
         rejection::{PathRejection, QueryRejection},
     },
+    response::{IntoResponse as _, Response},
 };
 use hms_proto::controller::v1::{
     CancelRequest, GetRunRequest, ListRunsRequest, ListRunsResponse, ListWarningsRequest,
@@ -17,6 +18,7 @@ use utoipa::IntoParams;
 use super::{
     bearer::Bearer,
     problem::{Details, Problem},
+    shape::{self, Page},
 };
 use crate::state::State;
 
@@ -40,7 +42,7 @@ pub(super) struct Asked {
     #[param(required = false)]
     schedule_id: String,
     /// 1 to 200. Default 50.
-    #[param(required = false)]
+    #[param(required = false, minimum = 1, maximum = 200)]
     limit: u32,
     /// `next_cursor` of the page before.
     #[param(required = false)]
@@ -53,13 +55,15 @@ pub(super) struct Asked {
 pub(super) async fn list(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
+    uri: shape::Asked,
     asked: Result<Query<Asked>, QueryRejection>,
-) -> Result<Json<ListRunsResponse>, Problem> {
+) -> Result<Response, Problem> {
     let Asked { script, host, actor, state: only, schedule_id, limit, cursor } =
         asked.map_err(Problem::of(&caller))?.0;
     let request = ListRunsRequest { script, host, actor, state: only, schedule_id, limit, cursor };
     let runs = state.gate.jobs(&caller).list_runs(request).await;
-    Ok(Json(runs.map_err(Problem::of(&caller))?.into_inner()))
+    let body = runs.map_err(Problem::of(&caller))?.into_inner();
+    Ok(Page { next: body.next_cursor.clone(), body, uri: uri.0 }.into_response())
 }
 
 /// One run with its jobs, one for each host.

@@ -7,8 +7,12 @@ use axum::{
     extract::{Path, State as Shared, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
-use hms_proto::controller::v1::{
-    GetScriptRequest, GetScriptResponse, ListScriptsRequest, ListScriptsResponse, Run, RunRequest, Target,
+use hms_proto::{
+    controller::v1::{
+        GetScriptRequest, GetScriptResponse, ListScriptsRequest, ListScriptsResponse, Run, RunRequest,
+        SyncScriptsRequest, SyncScriptsResponse, Target,
+    },
+    script,
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -104,6 +108,43 @@ pub(super) async fn list(
 ) -> Result<Json<ListScriptsResponse>, Problem> {
     let scripts = state.gate.scripts(&caller).list(ListScriptsRequest {}).await;
     Ok(Json(scripts.map_err(Problem::of(&caller))?.into_inner()))
+}
+
+/// A script to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$")]
+    name: String,
+    /// The text of its `manifest.toml`.
+    manifest: String,
+    /// The script itself: a first line with `#!` and an absolute program. At most 256 KiB.
+    content: String,
+}
+
+/// What the scripts are to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Catalogue {
+    /// All there are to be: at most 200, together at most 3 MiB.
+    scripts: Vec<File>,
+    /// Only say what would change.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Makes these the scripts of the installation: others are removed, changed ones replaced. All of them, or none.
+#[utoipa::path(put, path = "/api/scripts", tag = "scripts", security(("bearer" = [])), request_body = Catalogue, responses((status = 200, body = SyncScriptsResponse)))]
+pub(super) async fn sync(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    Body(Catalogue { scripts, dry_run }): Body<Catalogue>,
+) -> Result<Json<SyncScriptsResponse>, Problem> {
+    let read = |file: File| script::read(&file.name, &file.manifest, file.content.into_bytes());
+    let scripts: Result<Vec<_>, _> = scripts.into_iter().map(read).collect();
+    let request = SyncScriptsRequest { scripts: scripts.map_err(Problem::of(&caller))?, dry_run };
+    let synced = state.gate.scripts(&caller).sync(request).await;
+    Ok(Json(synced.map_err(Problem::of(&caller))?.into_inner()))
 }
 
 /// One script, with its text and whether each host has it.

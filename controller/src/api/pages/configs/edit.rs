@@ -102,7 +102,7 @@ pub(in super::super) async fn open(
     Path((host, path)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let host = configs::host(&state, Some(&host))?;
+    let host = configs::host(&state, &session.caller, Some(&host))?;
     let desk = Desk { state: &state, caller: &session.caller, host, path, asked: name_of(&headers, &uri) };
     let file = configs::current(&state, desk.caller, &desk.host, &desk.path).await?;
     if wants_json(&headers) {
@@ -138,7 +138,7 @@ pub(in super::super) async fn change(
     Path((host, path)): Path<(String, String)>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let host = configs::host(&state, Some(&host))?;
+    let host = configs::host(&state, &session.caller, Some(&host))?;
     let mut typed = Typed::read(pairs)?;
     let desk = Desk { state: &state, caller: &session.caller, host, path, asked: name_of(&headers, &uri) };
     let action = match typed.verb.as_str() {

@@ -80,7 +80,7 @@ async fn look_now(state: &State, name: &str) {
 
 /// The page of a host; without a name that of the first one that needs somebody.
 async fn blank(state: &State, caller: &Caller, name: &str) -> Result<ConfigsPage, Problem> {
-    let hosts = shown::hosts(state, name);
+    let hosts = shown::hosts(state, caller, name);
     let first = hosts.iter().find(|h| !h.mark.is_empty()).or(hosts.first()).map(|h| h.name.clone());
     let mut shown = ConfigsPage {
         frame: frame(state, caller, Place::Configs, "Configs").await,
@@ -90,9 +90,9 @@ async fn blank(state: &State, caller: &Caller, name: &str) -> Result<ConfigsPage
     if name.is_empty() {
         return Ok(shown);
     }
-    let host = configs::host(state, Some(&name))?;
+    let host = configs::host(state, caller, Some(&name))?;
     shown.frame.events = format!("/events?view=configs&host={}", hms_web::text::encode(&name));
-    shown.hosts = shown::hosts(state, &name);
+    shown.hosts = shown::hosts(state, caller, &name);
     look_now(state, &name).await;
     shown.list = Some(with_diffs(state, caller, &host, shown::list(state, &name)).await);
     shown.pending = shown::pending(state, &name);
@@ -114,7 +114,7 @@ pub(in super::super) async fn new(
     Path(name): Path<String>,
     Query(new): Query<New>,
 ) -> Result<Response, Problem> {
-    let host = configs::host(&state, Some(&name))?;
+    let host = configs::host(&state, &session.caller, Some(&name))?;
     let site = new.name.trim();
     let fits = !site.is_empty()
         && site.len() <= 100
@@ -154,7 +154,7 @@ pub(in super::super) async fn act(
     Path(name): Path<String>,
     Form(wanted): Form<Wanted>,
 ) -> Result<Response, Problem> {
-    let host = configs::host(&state, Some(&name))?;
+    let host = configs::host(&state, &session.caller, Some(&name))?;
     let caller = &session.caller;
     let result = match wanted.r#do.as_str() {
         "reload" => reload(&state, caller, &host).await,

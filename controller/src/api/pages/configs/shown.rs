@@ -163,14 +163,14 @@ fn stale(link: &LinkState, picture: &Picture, host: &str) -> Option<Notice> {
 }
 
 /// The hosts to choose from, with what is to be seen there.
-pub(super) fn hosts(core: &Core, chosen: &str) -> Vec<ConfigHost> {
+pub(super) fn hosts(core: &Core, caller: &Caller, chosen: &str) -> Vec<ConfigHost> {
     let mark = |picture: &Picture| match () {
         () if picture.tree.pending.is_some() => "waits",
         () if picture.tree.problems.iter().any(|p| p.severity != "warning") => "broken",
         () if !picture.drifts.is_empty() => "drift",
         () => "",
     };
-    let hosts = core.fleet.hosts();
+    let hosts = core.fleet.seen_by(caller).hosts();
     hosts
         .iter()
         .map(|h| ConfigHost {

@@ -168,7 +168,7 @@ fn expected(headers: &HeaderMap) -> Option<String> {
 
 /// Writes one file. `If-Match` names the version that was read, or `If-None-Match: *` a new file; a file that changed
 /// meanwhile is answered with 412 and both sides.
-#[utoipa::path(put, path = "/api/configs/nginx/{site}", tag = "configs", request_body = NewContent, params(("site" = String, Path, description = "Name of the site, or percent-encoded path of the file"), Where), security(("bearer" = [])),
+#[utoipa::path(put, path = "/api/configs/nginx/{site}", tag = "configs", request_body = NewContent, params(("site" = String, Path, description = "Name of the site, or percent-encoded path of the file"), ("If-Match" = Option<String>, Header, description = "The `ETag` of the file that was read"), ("If-None-Match" = Option<String>, Header, description = "`*`: there must be no such file yet"), Where), security(("bearer" = [])),
     responses((status = 200, body = Applied), (status = 412, body = Details, content_type = "application/problem+json"), (status = 428, body = Details, content_type = "application/problem+json"), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(crate) async fn put(
     Shared(state): Shared<State>,

@@ -1,0 +1,84 @@
+//! The chain of the audit as it is stored.
+
+use hms_proto::controller::v1::AuditRow;
+use sqlx::{FromRow, PgExecutor, PgPool};
+
+use super::Result;
+
+/// The newest row and its hash in hex; 0 and zeros when there is none.
+pub(crate) async fn head(pool: &PgPool) -> Result<(i64, String)> {
+    Ok(sqlx::query_as("SELECT seq, encode(hash, 'hex') FROM audit_head").fetch_one(pool).await?)
+}
+
+/// Rows as they are stored, oldest first: from this number on, up to that one (0: to the end), at most `limit`.
+pub(crate) async fn rows(pool: &PgPool, from: i64, to: i64, limit: i64) -> Result<Vec<AuditRow>> {
+    read(pool, from, to, limit).await
+}
+
+async fn read(db: impl PgExecutor<'_>, from: i64, to: i64, limit: i64) -> Result<Vec<AuditRow>> {
+    let sql = "SELECT seq, (extract(epoch FROM time) * 1000000)::bigint AS time_usec,
+            request_id::text AS request_id, phase, actor, user_id::text AS user_id, source, address, method, host,
+            target, params::text AS params, outcome, detail, took_ms, before::text AS before,
+            after::text AS after, before_hash, after_hash,
+            encode(prev_hash, 'hex') AS prev_hash, encode(hash, 'hex') AS hash
+        FROM audit WHERE seq >= $1 AND ($2 <= 0 OR seq <= $2) ORDER BY seq LIMIT $3";
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(from).bind(to).bind(limit).fetch_all(db).await?;
+    Ok(rows.into_iter().map(AuditRow::from).collect())
+}
+
+#[derive(FromRow)]
+struct Row {
+    seq: i64,
+    time_usec: i64,
+    request_id: String,
+    phase: String,
+    actor: String,
+    user_id: Option<String>,
+    source: String,
+    address: String,
+    method: String,
+    host: String,
+    target: String,
+    params: String,
+    outcome: Option<String>,
+    detail: String,
+    took_ms: Option<i64>,
+    before: Option<String>,
+    after: Option<String>,
+    before_hash: Option<String>,
+    after_hash: Option<String>,
+    prev_hash: String,
+    hash: String,
+}
+
+impl From<Row> for AuditRow {
+    fn from(row: Row) -> Self {
+        Self {
+            seq: row.seq,
+            time_usec: row.time_usec,
+            request_id: row.request_id,
+            phase: row.phase,
+            actor: row.actor,
+            user_id: row.user_id,
+            source: row.source,
+            address: row.address,
+            method: row.method,
+            host: row.host,
+            target: row.target,
+            params: row.params,
+            outcome: row.outcome,
+            detail: row.detail,
+            took_ms: row.took_ms,
+            before: row.before,
+            after: row.after,
+            before_hash: row.before_hash,
+            after_hash: row.after_hash,
+            prev_hash: row.prev_hash,
+            hash: row.hash,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "audit_chain_tests.rs"]
+mod tests;
