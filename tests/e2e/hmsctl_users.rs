@@ -59,6 +59,7 @@ async fn who_is_invited_does_what_they_were_invited_for_until_they_are_locked_ou
     ensure!(listed.contains("cigar") && !listed.contains("tobacco"), "{listed}");
     ends(&bob, 0, &["apps", "restart", "cigar"]).await?;
     ends(&bob, 0, &["logs", "--app", "cigar", "-n", "5"]).await?;
+    let agent = world.controller_host().address().to_string();
     for beyond in [
         &["apps", "restart", "tobacco"][..],
         &["logs", "--app", "tobacco"],
@@ -66,7 +67,7 @@ async fn who_is_invited_does_what_they_were_invited_for_until_they_are_locked_ou
         &["units", "restart", "cron.service", "--host", "asterra"],
         &["users"],
         // Agents know of no scopes: this goes through the controller or not at all.
-        &["--direct", "asterra", "apps", "restart", "cigar"],
+        &["--direct", &agent, "apps", "restart", "cigar"],
     ] {
         ends(&bob, 4, beyond).await?;
     }

@@ -3,7 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
 mod access;
-mod api;
 mod apps_deploy;
 mod apps_failures;
 mod apps_host;
@@ -19,7 +18,6 @@ mod browser_apps;
 mod browser_configs;
 mod browser_logs;
 mod browser_scripts;
-mod exhaustion;
 mod faults;
 mod hmsctl_apps;
 mod hmsctl_jobs;

@@ -7,11 +7,6 @@ pub fn tell(what: &str, tried: usize, bad: usize) {
     write(&format!("{what}\t{tried}\t{bad}"));
 }
 
-/// Adds a line of by how much a process grew, in KiB.
-pub fn rss(what: &str, grown: u64) {
-    write(&format!("{what} rss KiB\t{grown}\t0"));
-}
-
 fn write(line: &str) {
     let Some(path) = std::env::var_os("HMS_COUNTS") else { return };
     let mut file =

@@ -8,7 +8,6 @@
 //! - [`yard`]: apps that HMS itself sets up and deploys, and [`visitor`]: who looks at them meanwhile.
 //! - [`kills`]: deployments that are killed, at one point after the other.
 //! - [`journals`]: journal files of every form, and [`fuzz`], which damages them.
-//! - [`attack`]: connections and frames as no honest client sends them, and what they cost.
 //! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
 //! - [`paths`]: where things are kept between runs.
@@ -16,8 +15,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "the test bed's work is to start programs on the machine")]
 
-pub mod api;
-pub mod attack;
 pub mod broken;
 pub mod browser;
 pub mod command;

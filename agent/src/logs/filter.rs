@@ -150,7 +150,8 @@ impl Filter {
     /// What the journal is searched for, if anything; not before `floor`, in microseconds since the epoch.
     pub(crate) fn search(&self, wanted: &Wanted, floor: u64) -> Option<Search> {
         let (pattern, wanted) = (self.grep.clone()?, wanted.clone());
-        let search = Search::new(move |message| pattern.is_match(message), move || wanted());
+        let wanted = move || (*wanted)();
+        let search = Search::new(move |message| pattern.is_match(message), wanted);
         Some(search.between(self.since.unwrap_or(0).max(floor), self.until.unwrap_or(u64::MAX)))
     }
 

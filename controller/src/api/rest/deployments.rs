@@ -171,7 +171,7 @@ pub(super) async fn rollback(
 #[into_params(parameter_in = Query)]
 pub(super) struct Planned {
     /// deploy, apply, rollback or remove. Default: apply.
-    #[param(required = false)]
+    #[param(required = false, inline)]
     kind: Kind,
     /// rollback: where to. Default: the last healthy one before the live one.
     #[param(required = false)]

@@ -348,3 +348,26 @@ fn lacks(path: &str, verb: &str, operation: &Value) -> Vec<String> {
     }
     lacks
 }
+
+/// What generators of clients stumble over first.
+#[test]
+fn each_reference_in_the_document_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(super::document()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 100);
+    found.retain(|reference| document.pointer(reference.trim_start_matches('#')).is_none());
+    found.sort();
+    found.dedup();
+    assert_eq!(found, Vec::<String>::new());
+}
