@@ -20,6 +20,7 @@ use hms_web::{
     parts::{Revealed, SecretChange, SecretList, Typed},
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{Problem, frame, page, session::Session, view_apps, wants_fragment};
 use crate::{auth::Caller, state::State};
@@ -124,7 +125,9 @@ async fn perform(state: &State, caller: &Caller, key: &str, asked: &Asked) -> Re
             let proof = ConfirmRequest { password: asked.password.clone(), ..ConfirmRequest::default() };
             let confirmed = state.gate.account(caller).confirm(proof).await;
             confirmed.map_err(|status| Fault::from_status(&status))?;
-            let caller = Caller { confirmed: Some(chrono::Utc::now()), ..caller.clone() };
+            // Two calls, and two records.
+            let (confirmed, request_id) = (Some(chrono::Utc::now()), Uuid::now_v7());
+            let caller = Caller { confirmed, request_id, ..caller.clone() };
             let mut secrets = state.gate.secrets(&caller);
             let request = RevealSecretRequest { key, name, version: 0 };
             let secret = secrets.reveal(request).await.map_err(|status| Fault::from_status(&status))?;
