@@ -74,7 +74,9 @@ async fn who_is_invited_does_what_they_were_invited_for_until_they_are_locked_ou
     may(&bob).await?;
     tokens(&world, &bob, &file).await?;
 
-    ends(&admin, 0, &["users", "edit", "bob", "--role", "viewer"]).await?;
+    let own = world.password_file();
+    let proof = ["--password-file", &*own.to_string_lossy()];
+    ends(&admin, 0, &[&["users", "edit", "bob", "--role", "viewer"], &proof[..]].concat()).await?;
     ends(&bob, 4, &["apps", "restart", "cigar"]).await?;
     ends(&bob, 0, &["apps"]).await?;
     ends(&admin, 0, &["users", "disable", "bob"]).await?;
