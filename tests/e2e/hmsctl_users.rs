@@ -77,6 +77,9 @@ async fn who_is_invited_does_what_they_were_invited_for_until_they_are_locked_ou
     let own = world.password_file();
     let proof = ["--password-file", &*own.to_string_lossy()];
     ends(&admin, 0, &[&["users", "edit", "bob", "--role", "viewer"], &proof[..]].concat()).await?;
+    // What the certificate says is not true any more.
+    ends(&bob, 4, &["apps"]).await?;
+    bob.log_in(&world.url(), &world.ca_file(), "bob", &file).await?;
     ends(&bob, 4, &["apps", "restart", "cigar"]).await?;
     ends(&bob, 0, &["apps"]).await?;
     ends(&admin, 0, &["users", "disable", "bob"]).await?;

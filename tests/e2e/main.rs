@@ -12,6 +12,7 @@ mod apps_remotes;
 mod apps_restart;
 mod apps_rollback;
 mod apps_secrets;
+mod audit;
 mod browser;
 mod browser_accounts;
 mod browser_apps;
