@@ -12,7 +12,10 @@ use crate::{
     api,
     auth::hash_of,
     counts,
-    db::sessions::{self, NewSession, Proof},
+    db::{
+        sessions::{self, NewSession, Proof},
+        tokens::{self, NewToken},
+    },
     fleet::Change,
 };
 
@@ -59,10 +62,10 @@ async fn lists_leave_out_what_is_beyond_the_scope(pool: PgPool) -> Test {
     Ok(())
 }
 
-/// The HTTPS port, and somebody's cookie for it.
+/// The HTTPS port, and what somebody proves with who they are.
 struct Browser {
     router: Router,
-    cookie: String,
+    credentials: (header::HeaderName, String),
 }
 
 impl Browser {
@@ -79,7 +82,8 @@ impl Browser {
             user_agent: "",
         };
         sessions::begin(db, &session).await?;
-        Ok(Self { router: api::router(world.state.clone()), cookie: format!("__Host-hms={secret}") })
+        let credentials = (header::COOKIE, format!("__Host-hms={secret}"));
+        Ok(Self { router: api::router(world.state.clone()), credentials })
     }
 
     /// What is answered at once; of a stream, what comes within half a second.
@@ -89,7 +93,7 @@ impl Browser {
             .method(Method::GET)
             .uri(path)
             .header(header::HOST, "localhost")
-            .header(header::COOKIE, &self.cookie)
+            .header(&self.credentials.0, &self.credentials.1)
             .extension(ConnectInfo(from));
         let answer = self.router.clone().oneshot(request.body(Body::empty())?).await;
         let answer = answer.unwrap_or_else(|never| match never {});
@@ -173,5 +177,71 @@ async fn pages_and_streams_leave_out_what_is_beyond_the_scope(pool: PgPool) -> T
     changes.abort();
     anyhow::ensure!(telling > 20, "only {telling} pages tell who has everything of all");
     counts::tell("scope matrix cells (pages and streams)", cells, 0);
+    Ok(())
+}
+
+/// Every address of the REST interface that can be looked at, with what is at this place.
+fn addresses(place: &Place, with_names: bool) -> Vec<String> {
+    let (_, document) = super::super::rest::parts();
+    let id = |pattern: &str| match pattern {
+        p if p.contains("/deployments") => place.deployment.to_string(),
+        p if p.contains("/runs") => place.run.to_string(),
+        p if p.contains("/jobs") => place.job.to_string(),
+        p if p.contains("/schedules") => place.schedule.to_string(),
+        _ => place.version.to_string(),
+    };
+    let part = |pattern: &str, part: &str| match part {
+        "{key}" => place.app.clone(),
+        "{name}" if pattern.contains("/scripts") => "hello".into(),
+        "{name}" | "{host}" => place.host.clone(),
+        part if part.ends_with("id}") => id(pattern),
+        part if part.starts_with('{') => "x".into(),
+        part => part.to_owned(),
+    };
+    let looks =
+        document.paths.paths.iter().filter(|(_, item)| item.get.is_some()).map(|(pattern, _)| pattern);
+    let fitting = looks.filter(|pattern| with_names || pattern.contains("id}"));
+    fitting.map(|p| p.split('/').map(|one| part(p, one)).collect::<Vec<_>>().join("/")).collect()
+}
+
+/// Security case 18: answers and exports of the REST interface, for a token without a limit of somebody who has one.
+#[sqlx::test(migrations = "../migrations")]
+async fn rest_leaves_out_what_is_beyond_the_scope(pool: PgPool) -> Test {
+    let world = World::new(&pool).await?;
+    let mut all = addresses(&world.own, true);
+    all.extend(addresses(&world.foreign, false));
+    let (mut cells, mut telling) = (0, 0);
+    for (name, limit) in
+        [("all", Limit::Everything), ("byhost", world.host_scope()), ("byapp", world.app_scope())]
+    {
+        let caller = world.caller(name, Role::Admin, std::slice::from_ref(&limit)).await?;
+        let mut browser = Browser::new(&world, &caller, &limit).await?;
+        let secret = format!("hmst_{}", crate::auth::new_secret());
+        let token = NewToken {
+            user: caller.id,
+            name: "t",
+            hash: hash_of(&secret),
+            begins: &secret[..9],
+            role: Role::Admin,
+            limit: &Limit::Everything,
+            now: Utc::now(),
+            expires: Utc::now() + TimeDelta::hours(1),
+        };
+        tokens::add(&pool, &token).await?;
+        browser.credentials = (header::AUTHORIZATION, format!("Bearer {secret}"));
+        for path in &all {
+            let (status, body) = browser.get(path).await?;
+            anyhow::ensure!(status != StatusCode::UNAUTHORIZED, "{path}: the token does not count");
+            if limit == Limit::Everything {
+                telling += usize::from(tells(&body, FOREIGN));
+            } else {
+                cells += 1;
+                anyhow::ensure!(!tells(&body, FOREIGN), "{path} tells {name} of what is beyond");
+                anyhow::ensure!(!tells(&body, "web1"), "{path} tells {name} of another host");
+            }
+        }
+    }
+    anyhow::ensure!(telling > 10, "only {telling} answers tell who has everything of all");
+    counts::tell("scope matrix cells (REST)", cells, 0);
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Objects × scopes: a request that names something beyond the scope, wherever it can, does nothing; one that names what is within
 //! passes the gate.
 
-use hms_proto::access::{Audience, Object, Reach, Rule, rules};
+use hms_proto::{
+    access::{Audience, Object, Reach, Rule, rules},
+    controller::v1::{GetRunRequest, ListRunsResponse, RunRequest},
+};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
@@ -223,4 +226,37 @@ async fn a_token_reaches_what_both_its_limits_have(pool: PgPool) -> Test {
     let world = World::new(&pool).await?;
     let host = Limit::of_row(false, &[world.own.host.clone(), world.foreign.host.clone()], &[]);
     cells(&world, &[world.app_scope(), host], false).await
+}
+
+/// Security case 18: a run is within a scope with all its jobs, and a target with all its hosts.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_partly_beyond_the_scope_is_beyond_it(pool: PgPool) -> Test {
+    let world = World::new(&pool).await?;
+    let names = [world.own.host.as_str(), world.foreign.host.as_str()];
+    let hosts = names.iter().filter_map(|name| world.state.fleet.host(name));
+    let hosts = hosts.map(|host| (host.row.id, host.row.name.clone())).collect();
+    let run = runs::NewRun { hosts, ..runs::sample(&names) };
+    let jobs = runs::put(&pool, &run).await?;
+    anyhow::ensure!(jobs.len() == 2);
+    let all = world.caller("all", Role::Admin, &[Limit::Everything]).await?;
+    let part = world.caller("part", Role::Admin, &[world.host_scope()]).await?;
+    let get = GetRunRequest { id: run.id.to_string() }.encode_to_vec();
+    let target = Target { hosts: names.map(str::to_owned).into(), ..Target::default() };
+    let again = RunRequest { script: "check".into(), target: Some(target), ..RunRequest::default() };
+    let service = "/hms.controller.v1.JobService";
+    for (method, request) in [("GetRun", get), ("Preview", again.encode_to_vec())] {
+        let path = format!("{service}/{method}");
+        let (code, _) = world.call(&part, &path, None, &request).await?;
+        anyhow::ensure!(code == Code::PermissionDenied, "{method} was let in: {code:?}");
+        let (code, _) = world.call(&all, &path, None, &request).await?;
+        anyhow::ensure!(code != Code::PermissionDenied, "{method} is refused to who has everything");
+    }
+    for (caller, expected) in [(&all, true), (&part, false)] {
+        let (_, told) = world.call(caller, &format!("{service}/ListRuns"), None, &[]).await?;
+        let listed = ListRunsResponse::decode(told.get(5..).unwrap_or_default())?.runs;
+        anyhow::ensure!(!listed.is_empty(), "{} has runs", caller.name);
+        let has_it = listed.iter().any(|one| one.id == run.id.to_string());
+        anyhow::ensure!(has_it == expected, "the list of {}: {has_it}", caller.name);
+    }
+    Ok(())
 }
