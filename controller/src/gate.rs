@@ -71,6 +71,7 @@ pub(crate) struct Gate {
 }
 
 /// One call that was found to be allowed.
+#[derive(Clone)]
 struct Call {
     caller: Caller,
     path: String,
@@ -91,10 +92,12 @@ impl Gate {
         };
         match rule {
             Some(rule) if !may(rule, &request, call.caller.role) => {
-                refuse(self.deny(&call, too_low(&call.caller, rule), None).await)
+                let fault = too_low(&call.caller, rule);
+                refuse(self.deny(call, fault, None).await)
             }
             Some(rule) if rule.confirm && call.caller.confirmed.is_none() => {
-                refuse(self.deny(&call, unconfirmed(&call.caller), None).await)
+                let fault = unconfirmed(&call.caller);
+                refuse(self.deny(call, fault, None).await)
             }
             Some(rule) if rule.mutates => {
                 // Runs to its end even when the caller goes away: what has begun must get its outcome.
@@ -109,11 +112,12 @@ impl Gate {
     }
 
     /// Refuses, and leaves a record of it.
-    async fn deny(&self, call: &Call, fault: Fault, params: Option<serde_json::Value>) -> Fault {
-        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(call, params)).await {
+    async fn deny(&self, call: Call, fault: Fault, params: Option<serde_json::Value>) -> Fault {
+        let call = Call { caller: call.caller.for_record(), ..call };
+        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, params)).await {
             tracing::error!(%error, caller = %call.caller.name, method = %call.path, "refused a call, and cannot record it");
         } else {
-            self.close(call, Instant::now(), "denied", &fault.message, None).await;
+            self.close(&call, Instant::now(), "denied", &fault.message, None).await;
         }
         fault
     }
@@ -144,17 +148,17 @@ impl Gate {
     async fn perform(self, call: Call, rule: &Rule, request: Request<Body>) -> Response<Body> {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
-        let body = match Limited::new(body, LARGEST).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => return refuse(Fault::invalid("the request is larger than 4 MiB, or broke off")),
+        let body = match whole(body).await {
+            Ok(body) => body,
+            Err(fault) => return refuse(fault),
         };
-        let message = message_of(&body).unwrap_or_default();
-        let Some(params) = message_of(&body).and_then(|message| rule.describe_request(message)) else {
-            return refuse(not_a_message());
-        };
+        let message = message_of(&body);
+        let described = message.and_then(|message| Some((message, rule.describe_request(message)?)));
+        let Some((message, params)) = described else { return refuse(not_a_message()) };
         if let Err(fault) = self.within_scope(&call, rule, &parts.extensions, message).await {
-            return refuse(self.deny(&call, fault, Some(params)).await);
+            return refuse(self.deny(call, fault, Some(params)).await);
         }
+        let call = Call { caller: call.caller.for_record(), ..call };
         if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, Some(params))).await {
             tracing::error!(%error, "cannot record an intent");
             let fault =
@@ -175,7 +179,7 @@ impl Gate {
         let changed = response.extensions().get::<Changed>();
         self.close(&call, begun, outcome, detail, changed).await;
         if let Some(configs) = configs {
-            configs.end(&call.caller, message_of(&body).unwrap_or_default(), fault.as_ref()).await;
+            configs.end(&call.caller, message, fault.as_ref()).await;
         }
         response
     }
@@ -250,12 +254,10 @@ impl Gate {
     ) -> Result<Request<Body>, Fault> {
         let Some(rule) = rule.filter(|_| !call.caller.scope.is_everything()) else { return Ok(request) };
         let (parts, body) = request.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await;
-        let body =
-            body.map_err(|_| Fault::invalid("the request is larger than 4 MiB, or broke off"))?.to_bytes();
+        let body = whole(body).await?;
         let message = message_of(&body).ok_or_else(not_a_message)?;
         if let Err(fault) = self.within_scope(call, rule, &parts.extensions, message).await {
-            return Err(self.deny(call, fault, rule.describe_request(message)).await);
+            return Err(self.deny(call.clone(), fault, rule.describe_request(message)).await);
         }
         Ok(Request::from_parts(parts, Body::from(body)))
     }
@@ -508,6 +510,12 @@ fn paths(params: &serde_json::Value) -> String {
         0 => first.to_owned(),
         more => format!("{first} and {more} more"),
     }
+}
+
+/// A request's body, which is small.
+async fn whole(body: Body) -> Result<Bytes, Fault> {
+    let body = Limited::new(body, LARGEST).collect().await;
+    Ok(body.map_err(|_| Fault::invalid("the request is larger than 4 MiB, or broke off"))?.to_bytes())
 }
 
 /// The one message of a unary request: five bytes of prefix, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message").

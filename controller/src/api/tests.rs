@@ -182,6 +182,36 @@ fn form_request(path: &str, form: &str) -> http::request::Builder {
         .header(header::CONTENT_LENGTH, form.len())
 }
 
+/// One form may take several calls, as a new password takes its confirmation; each has a record of its own.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_one_form_does_in_several_calls_has_a_record_of_each(pool: PgPool) -> Test {
+    let port = port(&pool).await?;
+    let cookie = log_in(&port, &pool).await?;
+    let send = async |path: &str, form: &str, cookie: Option<&str>| -> anyhow::Result<Response<Body>> {
+        let mut asking = form_request(path, form).header(header::ORIGIN, "https://localhost");
+        if let Some(cookie) = cookie {
+            asking = asking.header(header::COOKIE, cookie);
+        }
+        Ok(ask(&port, asking.body(form.to_owned().into())?).await)
+    };
+    for _ in 0..3 {
+        send("/login", "username=ada&password=correct+horse+battery", None).await?;
+    }
+    send("/settings/sessions/end-others", "", Some(&cookie)).await?;
+    let done = async |method: &str| -> anyhow::Result<usize> {
+        let records = db::audit::recent(&pool, 100).await?;
+        Ok(records.iter().filter(|r| r.method.ends_with(method) && r.outcome == "ok").count())
+    };
+    anyhow::ensure!(done("SessionService/Revoke").await? == 3, "not all other sessions ended");
+    let form = "current=correct+horse+battery&new=another+rather+fine+one&again=another+rather+fine+one";
+    let answer = send("/settings/password", form, Some(&cookie)).await?;
+    let page = String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?;
+    anyhow::ensure!(page.contains("The new password is set."), "{page}");
+    anyhow::ensure!(done("AccountService/Confirm").await? == 1);
+    anyhow::ensure!(done("AccountService/ChangePassword").await? == 1);
+    Ok(())
+}
+
 /// Security case 3: a form that another site sends with somebody's cookie changes nothing.
 #[sqlx::test(migrations = "../migrations")]
 async fn forms_from_elsewhere_are_refused(pool: PgPool) -> Test {

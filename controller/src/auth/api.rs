@@ -1,6 +1,6 @@
 //! Tokens for machines. Each is a random text of which only the hash is kept, with a role and a limit of its own.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::TimeDelta;
 use hms_proto::{
@@ -44,6 +44,7 @@ impl Auth {
             session: None,
             token: Some(token.id),
             request_id: Uuid::now_v7(),
+            is_recorded: Arc::default(),
         })
     }
 

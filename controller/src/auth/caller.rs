@@ -1,6 +1,12 @@
 //! Who is calling, whichever face the call came through.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use chrono::{DateTime, Utc};
 use hms_proto::{
@@ -81,6 +87,8 @@ pub(crate) struct Caller {
     pub(crate) token: Option<Uuid>,
     /// Ties together what is said about this call in logs, audit and errors.
     pub(crate) request_id: Uuid,
+    /// Whether a record has that id already; shared by all clones.
+    pub(crate) is_recorded: Arc<AtomicBool>,
 }
 
 impl Caller {
@@ -97,7 +105,17 @@ impl Caller {
             session: None,
             token: None,
             request_id: Uuid::now_v7(),
+            is_recorded: Arc::default(),
         }
+    }
+
+    /// For a call that gets a record. One request of a person may make several; the first has the request's id, each of the others its
+    /// own.
+    pub(crate) fn for_record(mut self) -> Self {
+        if self.is_recorded.swap(true, Ordering::Relaxed) {
+            self.request_id = Uuid::now_v7();
+        }
+        self
     }
 
     /// Somebody who asked for this earlier, with the role that they have now. Refused when it is not enough any more.
@@ -125,6 +143,7 @@ impl Caller {
             session: None,
             token: None,
             request_id: Uuid::now_v7(),
+            is_recorded: Arc::default(),
         })
     }
 }

@@ -100,6 +100,7 @@ impl Auth {
             session: Some(live.id),
             token: None,
             request_id: Uuid::now_v7(),
+            is_recorded: Arc::default(),
         }
     }
 }

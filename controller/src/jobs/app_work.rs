@@ -5,7 +5,6 @@ use hms_proto::{
     host::v1::{self, AppOnHost, JobKind, JobState},
     names::AppKey,
 };
-use uuid::Uuid;
 
 use super::worker::{Next, OneJob, Step};
 use crate::{
@@ -40,11 +39,10 @@ impl OneJob<'_> {
         if jobs::attempt(&self.state.db, self.job.id).await?.is_none() {
             return Ok(Next::GoOn);
         }
-        let caller = Caller { request_id: Uuid::now_v7(), ..caller.clone() };
         let answer = match sent {
-            Sent::Start(request) => self.state.gate.work_on_apps(&caller, &self.name()).start(*request).await,
+            Sent::Start(request) => self.state.gate.work_on_apps(caller, &self.name()).start(*request).await,
             Sent::Rollback(request) => {
-                self.state.gate.host_apps(&caller, &self.name()).rollback(request).await
+                self.state.gate.host_apps(caller, &self.name()).rollback(request).await
             }
         };
         let answer = answer.map(tonic::Response::into_inner).map_err(|status| Fault::from_status(&status));

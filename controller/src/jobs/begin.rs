@@ -5,7 +5,6 @@ use hms_proto::{
     fault::{Fault, FaultKind},
     host::v1::{self, JobKind, JobState, StartJobRequest},
 };
-use uuid::Uuid;
 
 use super::{
     deliver,
@@ -96,8 +95,7 @@ impl OneJob<'_> {
             json: job.json,
             timeout_s: u32::try_from(job.timeout_s).unwrap_or_default(),
         };
-        let caller = Caller { request_id: Uuid::now_v7(), ..caller.clone() };
-        let mut client = self.state.gate.host_jobs(&caller, &self.name());
+        let mut client = self.state.gate.host_jobs(caller, &self.name());
         Ok(Some(
             client.start(request).await.map(tonic::Response::into_inner).map_err(|s| Fault::from_status(&s)),
         ))

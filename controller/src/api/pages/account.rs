@@ -56,7 +56,7 @@ fn fault(status: Status) -> Fault {
 }
 
 /// The caller, confirmed by the password that the form asks for anyway.
-async fn confirmed(state: &State, caller: &Caller, password: &str) -> Result<Caller, Fault> {
+pub(super) async fn confirmed(state: &State, caller: &Caller, password: &str) -> Result<Caller, Fault> {
     let proof = ConfirmRequest { password: password.to_owned(), ..ConfirmRequest::default() };
     state.gate.account(caller).confirm(proof).await.map_err(fault)?;
     Ok(Caller { confirmed: Some(chrono::Utc::now()), ..caller.clone() })

@@ -8,8 +8,8 @@ use axum::{
 };
 use hms_proto::{
     controller::v1::{
-        ConfirmRequest, GetAppRequest, ImportSecretsRequest, ListSecretsRequest, RevealSecretRequest,
-        RotateSecretRequest, SecretsChange, SetSecretsRequest,
+        GetAppRequest, ImportSecretsRequest, ListSecretsRequest, RevealSecretRequest, RotateSecretRequest,
+        SecretsChange, SetSecretsRequest,
     },
     fault::Fault,
     host::v1::Secret,
@@ -20,9 +20,8 @@ use hms_web::{
     parts::{Revealed, SecretChange, SecretList, Typed},
 };
 use serde::Deserialize;
-use uuid::Uuid;
 
-use super::{Problem, frame, page, session::Session, view_apps, wants_fragment};
+use super::{Problem, account, frame, page, session::Session, view_apps, wants_fragment};
 use crate::{auth::Caller, state::State};
 
 /// What a form sent. It holds secrets: it is never written anywhere.
@@ -122,12 +121,7 @@ async fn perform(state: &State, caller: &Caller, key: &str, asked: &Asked) -> Re
             });
         }
         "reveal" => {
-            let proof = ConfirmRequest { password: asked.password.clone(), ..ConfirmRequest::default() };
-            let confirmed = state.gate.account(caller).confirm(proof).await;
-            confirmed.map_err(|status| Fault::from_status(&status))?;
-            // Two calls, and two records.
-            let (confirmed, request_id) = (Some(chrono::Utc::now()), Uuid::now_v7());
-            let caller = Caller { confirmed, request_id, ..caller.clone() };
+            let caller = account::confirmed(state, caller, &asked.password).await?;
             let mut secrets = state.gate.secrets(&caller);
             let request = RevealSecretRequest { key, name, version: 0 };
             let secret = secrets.reveal(request).await.map_err(|status| Fault::from_status(&status))?;
