@@ -4,12 +4,7 @@ use std::io::{self, Read as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use hms_proto::{
-    Role,
-    access::role_word,
-    fault::{Fault, FaultKind},
-    names::UserName,
-};
+use hms_proto::{Role, access::role_word, fault::Fault, names::UserName};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -119,12 +114,8 @@ async fn change(db: &PgPool, name: &UserName, change: &Change<'_>) -> Result<(),
 
 async fn invite(db: &PgPool, name: &str, role: Role, code: &str) -> Result<(), Fault> {
     let mut tx = db.begin().await.map_err(db::Error::from)?;
-    let user = match db::users::invite(&mut tx, name, role, &Limit::Everything).await {
-        Err(db::Error::Conflict) => {
-            return Err(Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")));
-        }
-        user => user?,
-    };
+    let added = db::users::invite(&mut tx, name, role, &Limit::Everything).await;
+    let user = added.map_err(|error| auth::not_added(error, name))?;
     db::invitations::put(&mut *tx, user.id, &auth::hash_of(code), chrono::Utc::now()).await?;
     tx.commit().await.map_err(db::Error::from)?;
     Ok(())
@@ -135,12 +126,7 @@ async fn perform(db: &PgPool, name: &str, change: &Change<'_>) -> Result<(), Fau
         Change::Add(role, password) => {
             let hash = password.hash(name).await?;
             let added = db::users::add(db, name, *role, &hash).await;
-            return match added {
-                Err(db::Error::Conflict) => {
-                    Err(Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")))
-                }
-                added => Ok(added.map(drop)?),
-            };
+            return added.map(drop).map_err(|error| auth::not_added(error, name));
         }
         Change::Invite(role, code) => return invite(db, name, *role, code).await,
         Change::Password(password) => {

@@ -21,6 +21,13 @@ pub(crate) struct Reach {
     pub(crate) grpc_port: u16,
 }
 
+impl Reach {
+    /// Where people and machines reach the web port.
+    pub(crate) fn origin(&self) -> String {
+        format!("https://{}:{}", self.name, self.web_port)
+    }
+}
+
 /// The parts below the gate.
 pub(crate) struct Core {
     pub(crate) db: PgPool,

@@ -18,7 +18,6 @@
 pub mod broken;
 pub mod browser;
 pub mod command;
-pub mod counts;
 pub mod fuzz;
 pub mod git_server;
 pub mod journals;

@@ -182,8 +182,7 @@ impl Auth {
         }
         match self.passwords.fits(password, user.password_hash.as_deref()).await? {
             true => Ok(()),
-            false => Err(Fault::new(FaultKind::Denied, "the password is wrong")
-                .hint("It is your own, with which you log in.")),
+            false => Err(login::not_yours("the password is wrong")),
         }
     }
 }

@@ -134,7 +134,9 @@ async fn a_second_factor_is_asked_for_at_every_door_and_each_code_is_good_once(p
         panic!("no code was asked for")
     };
     assert!(auth.web_session(&step, None).await?.is_none());
-    let code = async |step: &Token, code: &str| auth.web_code(step, code, HOME, "Firefox").await;
+    let code = async |step: &Token, code: &str| {
+        auth.web_code(step, code, HOME, "Firefox").await.and_then(|token| token.ok_or_else(not_logged_in))
+    };
     assert!(code(&step, &first).await.is_err(), "it was used to set it up");
     hand.advance(TimeDelta::seconds(30));
     let next = code_of(&begun.secret, &hand);

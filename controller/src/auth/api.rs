@@ -10,7 +10,7 @@ use hms_proto::{
 };
 use uuid::Uuid;
 
-use super::{Auth, Caller, Limit, Scope, Source, hash_of, new_secret, not_logged_in};
+use super::{Auth, Caller, Limit, Source, hash_of, new_secret, not_logged_in, unknown};
 use crate::db::{self, tokens::NewToken};
 
 const BEGIN: &str = "hmst_";
@@ -37,7 +37,7 @@ impl Auth {
             id: token.user_id,
             name: token.username.clone(),
             role: token.role(),
-            scope: Scope::within(token.limits()),
+            scope: token.scope(),
             confirmed: None,
             source: Source::Rest,
             address,
@@ -102,9 +102,7 @@ impl Auth {
 
     /// Revokes a token, of the caller where `own`. Those of others are then as if they were not there.
     pub(crate) async fn revoke_token(&self, caller: &Caller, id: &str, own: bool) -> Result<(), Fault> {
-        let unknown = || {
-            Fault::not_found("token", &id.chars().take(36).flat_map(char::escape_debug).collect::<String>())
-        };
+        let unknown = || unknown("token", id);
         let id = Uuid::try_parse(id).map_err(|_| unknown())?;
         let owner = own.then_some(caller.id);
         match db::tokens::revoke(&self.db, owner, id, self.clock.now()).await? {

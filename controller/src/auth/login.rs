@@ -57,6 +57,11 @@ fn wrong() -> Fault {
         .hint("Check both and try again.")
 }
 
+/// Somebody who is logged in did not prove it once more.
+pub(super) fn not_yours(what: &str) -> Fault {
+    Fault::new(FaultKind::Denied, what).hint("It is your own, with which you log in.")
+}
+
 pub(super) fn wrong_code() -> Fault {
     Fault::new(FaultKind::Unauthenticated, "the code is wrong, or was used before")
         .hint("Wait for the next code of the authenticator, or use a recovery code.")
@@ -158,7 +163,7 @@ impl Auth {
             } else {
                 "the code is wrong, or was used before"
             };
-            return Err(Fault::new(FaultKind::Denied, what).hint("It is your own, with which you log in."));
+            return Err(not_yours(what));
         }
         self.throttle.forgive(&counted);
         let now = self.clock.now();

@@ -31,7 +31,7 @@ pub(crate) use join::{JoinToken, Shown};
 pub(crate) use login::Attempt;
 pub(crate) use operator::operator;
 pub(crate) use password::{Password, Passwords};
-pub(crate) use people::Edited;
+pub(crate) use people::{Edited, not_added};
 pub(crate) use record::Record;
 pub(crate) use rest::Tokens;
 pub(crate) use scope::{Limit, Scope};
@@ -93,7 +93,7 @@ impl Auth {
             id: live.user_id,
             name: live.username.clone(),
             role: live.role(),
-            scope: Scope::within([live.limit()]),
+            scope: live.scope(),
             confirmed: Some(confirmed).filter(|until| now < *until),
             source,
             address,
@@ -108,6 +108,11 @@ impl Auth {
 /// What is told when the proof that was shown proves nothing. It never says why: that is for who has the right one.
 fn not_logged_in() -> Fault {
     Fault::new(FaultKind::Unauthenticated, "you are not logged in, or your login has ended")
+}
+
+/// There is no such thing, or it is somebody else's. What was asked for is shown, and may be anything.
+fn unknown(what: &str, id: &str) -> Fault {
+    Fault::not_found(what, &id.chars().take(36).flat_map(char::escape_debug).collect::<String>())
 }
 
 /// 256 random bits as text that goes into headers, cookies and JSON as it is.

@@ -10,7 +10,7 @@ use hms_proto::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Auth, IDLE, Limit, hash_of, new_secret};
+use super::{Auth, IDLE, Limit, hash_of, new_secret, unknown};
 use crate::db::{self, users::User};
 
 /// What a change of an account was before and after, for the audit.
@@ -43,12 +43,8 @@ impl Auth {
         let scope = asked.scope.as_ref().ok_or_else(|| Fault::invalid("the scope is missing"))?;
         let limit = Limit::parse(scope)?;
         let mut tx = self.db.begin().await.map_err(db::Error::from)?;
-        let user = match db::users::invite(&mut tx, name.as_str(), role, &limit).await {
-            Err(db::Error::Conflict) => {
-                return Err(Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")));
-            }
-            user => user?,
-        };
+        let added = db::users::invite(&mut tx, name.as_str(), role, &limit).await;
+        let user = added.map_err(|error| not_added(error, name.as_str()))?;
         let invitation = self.invitation(&mut tx, &user, at).await?;
         tx.commit().await.map_err(db::Error::from)?;
         Ok(invitation)
@@ -153,12 +149,7 @@ impl Auth {
             let ended = db::sessions::end_all(&self.db, user, None).await?;
             return Ok(u32::try_from(ended).unwrap_or(u32::MAX));
         }
-        let unknown = || {
-            Fault::not_found(
-                "session",
-                &session.chars().take(36).flat_map(char::escape_debug).collect::<String>(),
-            )
-        };
+        let unknown = || unknown("session", session);
         let id = Uuid::try_parse(session).map_err(|_| unknown())?;
         match db::sessions::revoke(&self.db, user, id, self.clock.now()).await? {
             true => Ok(1),
@@ -176,6 +167,14 @@ impl Auth {
         let name = UserName::try_from(username)?;
         let user = db::users::get_by_name(&self.db, name.as_str()).await?;
         Ok(user.ok_or_else(|| Fault::not_found("user", name.as_str()))?.id)
+    }
+}
+
+/// Why an account was not added: mostly there is one of that name.
+pub(crate) fn not_added(error: db::Error, name: &str) -> Fault {
+    match error {
+        db::Error::Conflict => Fault::new(FaultKind::Conflict, format!("there is a user `{name}` already")),
+        error => error.into(),
     }
 }
 

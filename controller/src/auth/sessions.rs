@@ -3,7 +3,7 @@
 use hms_proto::{controller::v1::Session, fault::Fault};
 use uuid::Uuid;
 
-use super::{Auth, Caller, IDLE, Scope};
+use super::{Auth, Caller, IDLE, unknown};
 use crate::db;
 
 impl Auth {
@@ -15,9 +15,7 @@ impl Auth {
 
     /// Ends one of the caller's own. Those of others are as if they were not there.
     pub(crate) async fn revoke(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
-        let unknown = || {
-            Fault::not_found("session", &id.chars().take(36).flat_map(char::escape_debug).collect::<String>())
-        };
+        let unknown = || unknown("session", id);
         let id = Uuid::try_parse(id).map_err(|_| unknown())?;
         match db::sessions::revoke(&self.db, caller.id, id, self.clock.now()).await? {
             true => Ok(()),
@@ -35,16 +33,17 @@ impl Auth {
     /// streams that are open.
     pub(crate) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
         let now = self.clock.now();
-        if let Some(token) = caller.token {
-            let live = db::tokens::by_id(&self.db, token, now).await?;
-            return Ok(live.is_some_and(|live| {
-                live.role() >= caller.role && Scope::within(live.limits()) == caller.scope
-            }));
-        }
-        let Some(session) = caller.session else { return Ok(false) };
-        let live = db::sessions::lives(&self.db, session, now, IDLE).await?;
-        Ok(live
-            .is_some_and(|live| live.role() >= caller.role && Scope::within([live.limit()]) == caller.scope))
+        let live = match (caller.token, caller.session) {
+            (Some(token), _) => {
+                db::tokens::by_id(&self.db, token, now).await?.map(|token| (token.role(), token.scope()))
+            }
+            (None, Some(session)) => {
+                let live = db::sessions::lives(&self.db, session, now, IDLE).await?;
+                live.map(|live| (live.role(), live.scope()))
+            }
+            (None, None) => None,
+        };
+        Ok(live.is_some_and(|(role, scope)| role >= caller.role && scope == caller.scope))
     }
 }
 

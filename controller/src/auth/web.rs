@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     ABSOLUTE, Attempt, Auth, Caller, IDLE, Password, Record, Scope, Source, TOUCH, hash_of,
     login::{self, Proved},
-    new_secret, not_logged_in,
+    new_secret,
 };
 use crate::db::{
     self,
@@ -106,20 +106,20 @@ impl Auth {
         .await
     }
 
-    /// Ends the login that `step` began, with a code. Without that step no code counts, and after five wrong ones neither does the step.
+    /// Ends the login that `step` began, with a code. Without that step no code counts, and after five wrong ones neither does the
+    /// step: then there is none, and it begins again with the password.
     pub(crate) async fn web_code(
         &self,
         step: &Token,
         code: &str,
         address: IpAddr,
         user_agent: &str,
-    ) -> Result<Token, Fault> {
+    ) -> Result<Option<Token>, Fault> {
         let now = self.clock.now();
-        let again = || not_logged_in().hint("Begin again with your name and password.");
         let waits = db::invitations::try_step(&self.db, &hash_of(&step.0), now).await?;
-        let id = waits.ok_or_else(again)?;
+        let Some(id) = waits else { return Ok(None) };
         let user = db::users::get_by_id(&self.db, id).await?.filter(|user| user.disabled_at.is_none());
-        let user = user.ok_or_else(again)?;
+        let Some(user) = user else { return Ok(None) };
         let counted = self.count(&user.username, address)?;
         let record =
             Record::open(&self.db, &login::intent(login::METHOD, Source::Web, address, Some(&user))).await?;
@@ -127,7 +127,7 @@ impl Auth {
             Ok(true) => {
                 self.throttle.forgive(&counted);
                 db::invitations::end_steps(&self.db, user.id, now).await?;
-                self.begin_web(user.id, address, user_agent).await
+                self.begin_web(user.id, address, user_agent).await.map(Some)
             }
             Ok(false) => Err(login::wrong_code()),
             Err(fault) => Err(fault),
@@ -168,7 +168,7 @@ impl Auth {
     /// What the session's owner may do at this moment, while it lives. Does not count as use: an open page is not a person.
     pub(crate) async fn web_peek(&self, token: &Token) -> Result<Option<(Role, Scope)>, Fault> {
         let live = db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?;
-        Ok(live.map(|live| (live.role(), Scope::within([live.limit()]))))
+        Ok(live.map(|live| (live.role(), live.scope())))
     }
 
     /// Ends it.

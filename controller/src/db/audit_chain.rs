@@ -11,11 +11,7 @@ pub(crate) async fn head(pool: &PgPool) -> Result<(i64, String)> {
 }
 
 /// Rows as they are stored, oldest first: from this number on, up to that one (0: to the end), at most `limit`.
-pub(crate) async fn rows(pool: &PgPool, from: i64, to: i64, limit: i64) -> Result<Vec<AuditRow>> {
-    read(pool, from, to, limit).await
-}
-
-async fn read(db: impl PgExecutor<'_>, from: i64, to: i64, limit: i64) -> Result<Vec<AuditRow>> {
+pub(crate) async fn rows(db: impl PgExecutor<'_>, from: i64, to: i64, limit: i64) -> Result<Vec<AuditRow>> {
     let sql = "SELECT seq, (extract(epoch FROM time) * 1000000)::bigint AS time_usec,
             request_id::text AS request_id, phase, actor, user_id::text AS user_id, source, address, method, host,
             target, params::text AS params, outcome, detail, took_ms, before::text AS before,

@@ -167,5 +167,5 @@ async fn rows_of(
     connection: &mut sqlx::PgConnection,
     from: i64,
 ) -> Result<Vec<AuditRow>, Box<dyn std::error::Error>> {
-    Ok(super::read(connection, from, 0, i64::MAX).await?)
+    Ok(super::rows(connection, from, 0, i64::MAX).await?)
 }

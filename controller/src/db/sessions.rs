@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::Result;
-use crate::auth::Limit;
+use crate::auth::{Limit, Scope};
 
 /// How a session is proved.
 #[derive(Debug, Clone)]
@@ -61,8 +61,8 @@ impl Live {
     }
 
     /// What the user may act on.
-    pub(crate) fn limit(&self) -> Limit {
-        Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps)
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::within([Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps)])
     }
 }
 

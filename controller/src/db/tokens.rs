@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::Result;
-use crate::auth::Limit;
+use crate::auth::{Limit, Scope};
 
 /// How exact the time of last use is.
 const TOUCH: TimeDelta = TimeDelta::seconds(60);
@@ -53,23 +53,23 @@ impl Token {
         role(&self.role).min(role(&self.user_role))
     }
 
-    /// What it may act on: its own limit, and that of its owner.
-    pub(crate) fn limits(&self) -> [Limit; 2] {
-        [
-            Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps),
-            Limit::of_row(self.user_all, &self.user_hosts, &self.user_apps),
-        ]
+    /// What it may act on: what its own limit and that of its owner have in common.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::within([self.limit(), Limit::of_row(self.user_all, &self.user_hosts, &self.user_apps)])
+    }
+
+    fn limit(&self) -> Limit {
+        Limit::of_row(self.scope_all, &self.scope_hosts, &self.scope_apps)
     }
 
     /// As the contract has it.
     pub(crate) fn to_proto(&self) -> v1::Token {
-        let [own, _] = self.limits();
         v1::Token {
             id: self.id.to_string(),
             name: self.name.clone(),
             username: self.username.clone(),
             role: self.role.clone(),
-            scope: Some(own.to_proto()),
+            scope: Some(self.limit().to_proto()),
             begins: self.begins.clone(),
             created_usec: self.created_at.timestamp_micros(),
             expires_usec: self.expires_at.timestamp_micros(),

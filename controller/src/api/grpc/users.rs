@@ -15,13 +15,6 @@ use crate::{audit::Changed, auth::Edited, state::Core};
 
 pub(super) struct Users(pub(super) Arc<Core>);
 
-impl Users {
-    /// Where people reach the pages.
-    fn at(&self) -> String {
-        format!("https://{}:{}", self.0.reach.name, self.0.reach.web_port)
-    }
-}
-
 /// The account as it is now; the audit gets what it was, too.
 fn told(Edited { before, after }: Edited) -> Response<User> {
     Changed::of(Some(&before), Some(&after)).tell(after)
@@ -38,7 +31,7 @@ impl UserService for Users {
     }
 
     async fn invite(&self, request: Request<InviteUserRequest>) -> Result<Response<Invitation>, Status> {
-        Ok(Response::new(self.0.auth.invite(request.get_ref(), &self.at()).await?))
+        Ok(Response::new(self.0.auth.invite(request.get_ref(), &self.0.reach.origin()).await?))
     }
 
     async fn edit(&self, request: Request<EditUserRequest>) -> Result<Response<User>, Status> {
@@ -54,7 +47,7 @@ impl UserService for Users {
     }
 
     async fn reset(&self, request: Request<ResetUserRequest>) -> Result<Response<Invitation>, Status> {
-        Ok(Response::new(self.0.auth.reset(request.get_ref(), &self.at()).await?))
+        Ok(Response::new(self.0.auth.reset(request.get_ref(), &self.0.reach.origin()).await?))
     }
 
     async fn remove(&self, request: Request<GetUserRequest>) -> Result<Response<RemoveUserResponse>, Status> {

@@ -198,13 +198,8 @@ async fn create(state: &State, caller: &Caller, fields: &Fields) -> Result<NewTo
         name: token.name,
         secret: made.secret,
         expires_us: token.expires_usec,
-        origin: origin(state),
+        origin: state.reach.origin(),
     })
-}
-
-/// Where people and machines reach this controller.
-pub(super) fn origin(state: &State) -> String {
-    format!("https://{}:{}", state.reach.name, state.reach.web_port)
 }
 
 fn typed_token(state: &State, caller: &Caller, fields: &Fields) -> AddToken {

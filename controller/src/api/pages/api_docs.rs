@@ -13,7 +13,7 @@ use hms_web::{
 };
 use serde::Deserialize;
 
-use super::{Problem, account::origin, frame, page, session::Session};
+use super::{Problem, frame, page, session::Session};
 use crate::{api::rest, state::State};
 
 #[derive(Deserialize, Default)]
@@ -30,7 +30,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let mut frame = frame(&state, &session.caller, Place::Settings, "API").await;
     frame.events = "/events?view=account".into();
-    Ok(page(&ApiDocsPage::new(frame, groups(), &asked.group, &asked.q, origin(&state))))
+    Ok(page(&ApiDocsPage::new(frame, groups(), &asked.group, &asked.q, state.reach.origin())))
 }
 
 /// The document does not change while the controller runs.

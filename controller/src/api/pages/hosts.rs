@@ -165,7 +165,7 @@ fn token_shown(state: &State, made: AddHostResponse) -> AddHost {
     let token = JoinToken {
         host: made.host.map(|h| h.name).unwrap_or_default(),
         token: made.join_token,
-        controller_url: format!("https://{}:{}", state.reach.name, state.reach.web_port),
+        controller_url: state.reach.origin(),
         expires_us: made.expires_usec,
     };
     AddHost { token: Some(token), ..AddHost::default() }

@@ -49,14 +49,9 @@ pub(super) async fn enter(
     headers: HeaderMap,
     Form(entry): Form<Entry>,
 ) -> Response {
-    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     // A cookie from before the login is worth nothing after it.
-    match state.auth.web_login(&entry.username, &entry.password, address.ip(), agent).await {
-        Ok(Entered::CodeNeeded(step)) => {
-            let cookie = [(header::SET_COOKIE, auth::web::step_cookie(&step))];
-            (cookie, page(&LoginCodePage { next: own_path(&entry.next), problem: None })).into_response()
-        }
-        Ok(Entered::Session(token)) => logged_in(&token, &entry.next),
+    match state.auth.web_login(&entry.username, &entry.password, address.ip(), agent(&headers)).await {
+        Ok(entered) => go_on(&entered, &entry.next),
         Err(fault) => {
             let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::UNAUTHORIZED);
             let shown = LoginPage {
@@ -84,22 +79,16 @@ pub(super) async fn code(
     headers: HeaderMap,
     Form(given): Form<Code>,
 ) -> Response {
-    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let next = own_path(&given.next);
     let Some(step) = auth::web::step_of(&headers) else { return again(&next) };
-    match state.auth.web_code(&step, &given.code, address.ip(), agent).await {
-        Ok(token) => {
+    match state.auth.web_code(&step, &given.code, address.ip(), agent(&headers)).await {
+        Ok(Some(token)) => {
             let mut response = logged_in(&token, &given.next);
             let gone = header::HeaderValue::from_str(&auth::web::step_gone()).expect("a cookie is ASCII");
             response.headers_mut().append(header::SET_COOKIE, gone);
             response
         }
-        // The step has ended, or never was.
-        Err(fault)
-            if fault.kind() == FaultKind::Unauthenticated && fault.message.starts_with("you are not") =>
-        {
-            again(&next)
-        }
+        Ok(None) => again(&next),
         Err(fault) => {
             let status = StatusCode::from_u16(fault.row().http).unwrap_or(StatusCode::UNAUTHORIZED);
             (status, page(&LoginCodePage { next, problem: Some(problem(&fault)) })).into_response()
@@ -112,6 +101,21 @@ fn again(next: &str) -> Response {
     let shown =
         LoginPage { next: next.to_owned(), problem: Some(LoginProblem::TooLate), ..LoginPage::default() };
     (StatusCode::UNAUTHORIZED, page(&shown)).into_response()
+}
+
+/// After a right password: in, or on to the second step.
+fn go_on(entered: &Entered, next: &str) -> Response {
+    match entered {
+        Entered::Session(token) => logged_in(token, next),
+        Entered::CodeNeeded(step) => {
+            let cookie = [(header::SET_COOKIE, auth::web::step_cookie(step))];
+            (cookie, page(&LoginCodePage { next: own_path(next), problem: None })).into_response()
+        }
+    }
+}
+
+fn agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
 fn logged_in(token: &auth::web::Token, next: &str) -> Response {
@@ -149,7 +153,6 @@ pub(super) async fn accept(
     headers: HeaderMap,
     Form(chosen): Form<Chosen>,
 ) -> Response {
-    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let (code, address) = (chosen.code.trim().trim_start_matches('#'), address.ip());
     let accepted = match chosen.password.is(&chosen.again) {
         true => state.auth.accept_invitation(code, &chosen.password, auth::Source::Web, address).await,
@@ -164,12 +167,8 @@ pub(super) async fn accept(
             return (status, page(&InvitationPage { code, problem: Some((message, hint)) })).into_response();
         }
     };
-    match state.auth.web_login(&username, &chosen.password, address, agent).await {
-        Ok(Entered::Session(token)) => logged_in(&token, ""),
-        Ok(Entered::CodeNeeded(step)) => {
-            let cookie = [(header::SET_COOKIE, auth::web::step_cookie(&step))];
-            (cookie, page(&LoginCodePage::default())).into_response()
-        }
+    match state.auth.web_login(&username, &chosen.password, address, agent(&headers)).await {
+        Ok(entered) => go_on(&entered, ""),
         // The password is set; the login is theirs to try.
         Err(_) => page(&LoginPage { username, problem: Some(LoginProblem::Welcome), ..LoginPage::default() }),
     }
