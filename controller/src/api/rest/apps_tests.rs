@@ -1,90 +1,29 @@
 //! Apps as data, secrets and deployments over REST, from the token to the answer.
 
-use std::net::SocketAddr;
-
-use axum::{Router, body::Body, extract::ConnectInfo};
-use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tower::ServiceExt as _;
 
-use crate::{
-    api,
-    auth::{Password, Passwords},
-    db,
-    jobs::tests::controller,
-};
+use super::port::{Answer, PASSWORD, Port};
+use crate::jobs::tests::controller;
 
 type Test = anyhow::Result<()>;
 
-const PASSWORD: &str = "correct horse battery";
-
-/// The HTTPS port, and an administrator's token for it. The agent of web1 has joined once, and cannot be reached.
-struct Port {
-    router: Router,
-    token: String,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Value,
-}
-
-impl Answer {
-    fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
+/// The port; the agent of web1 has joined once, and cannot be reached.
+async fn open(pool: &PgPool) -> anyhow::Result<Port> {
+    let state = controller(pool).await?;
+    sqlx::query("UPDATE hosts SET joined_at = now() WHERE name = 'web1'").execute(pool).await?;
+    state.reload().await?;
+    Port::open(pool, state).await
 }
 
 impl Port {
-    async fn open(pool: &PgPool) -> anyhow::Result<Self> {
-        let hash = Passwords::new().await?.hash(&Password::new(PASSWORD.into())).await?;
-        db::users::add(pool, "ada", hms_proto::Role::Admin, &hash).await?;
-        let state = controller(pool).await?;
-        sqlx::query("UPDATE hosts SET joined_at = now() WHERE name = 'web1'").execute(pool).await?;
-        state.reload().await?;
-        let mut port = Self { router: api::router(state), token: String::new() };
-        let login = json!({ "username": "ada", "password": PASSWORD });
-        let tokens = port.ask(Method::POST, "/api/auth/login", None, Some(login)).await?.body;
-        port.token = tokens["access_token"].as_str().unwrap_or_default().into();
-        Ok(port)
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        version: Option<&str>,
-        body: Option<Value>,
-    ) -> anyhow::Result<Answer> {
-        let from: SocketAddr = ([203, 0, 113, 7], 40_000).into();
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .extension(ConnectInfo(from));
-        if let Some(version) = version {
-            request = request.header(header::IF_MATCH, version);
-        }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
-        let answer = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-        let (parts, body) = answer.into_parts();
-        let body = serde_json::from_slice(&body.collect().await?.to_bytes()).unwrap_or_default();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
-    }
-
     async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask(Method::GET, path, None, None).await
+        self.ask(Method::GET, path, &[], None).await
     }
 
     async fn post(&self, path: &str, body: Value) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, None, Some(body)).await
+        self.ask(Method::POST, path, &[], Some(body)).await
     }
 
     async fn add_cigar(&self) -> anyhow::Result<Answer> {
@@ -95,7 +34,7 @@ impl Port {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_app_is_added_read_changed_and_removed(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let added = port.add_cigar().await?;
     assert_eq!(
         (added.status, added.header(header::LOCATION)),
@@ -111,7 +50,7 @@ async fn an_app_is_added_read_changed_and_removed(pool: PgPool) -> Test {
     assert_eq!((read.header(header::ETAG), &read.body), (first.as_str(), &added.body));
 
     let put = async |version: Option<&str>, body: &Value| {
-        port.ask(Method::PUT, path, version, Some(body.clone())).await
+        port.ask(Method::PUT, path, version.map(|v| ("if-match", v)).as_slice(), Some(body.clone())).await
     };
     let mut wanted = added.body.clone();
     wanted["name"] = "Cigars".into();
@@ -122,8 +61,9 @@ async fn an_app_is_added_read_changed_and_removed(pool: PgPool) -> Test {
     assert_eq!(late.status, StatusCode::PRECONDITION_FAILED);
     assert_eq!(late.header(header::CONTENT_TYPE), "application/problem+json");
 
-    let patch =
-        async |version: Option<&str>, body: Value| port.ask(Method::PATCH, path, version, Some(body)).await;
+    let patch = async |version: Option<&str>, body: Value| {
+        port.ask(Method::PATCH, path, version.map(|v| ("if-match", v)).as_slice(), Some(body)).await
+    };
     let third =
         patch(None, json!({ "spec": { "workers": 0, "port": 3001 }, "domain": "example.org" })).await?;
     assert_eq!((&third.body["spec"]["workers"], &third.body["spec"]["port"]), (&0.into(), &3001.into()));
@@ -145,10 +85,10 @@ async fn an_app_is_added_read_changed_and_removed(pool: PgPool) -> Test {
 
     assert_eq!(port.get("/api/apps/cigar").await?.body["secrets_version"], 1);
     assert_eq!(
-        port.ask(Method::DELETE, "/api/apps/cigar?delete_data=true", None, None).await?.status,
+        port.ask(Method::DELETE, "/api/apps/cigar?delete_data=true", &[], None).await?.status,
         StatusCode::BAD_REQUEST
     );
-    assert_eq!(port.ask(Method::DELETE, "/api/apps/cigar", None, None).await?.status, StatusCode::NO_CONTENT);
+    assert_eq!(port.ask(Method::DELETE, "/api/apps/cigar", &[], None).await?.status, StatusCode::NO_CONTENT);
     assert_eq!(port.get("/api/apps/cigar").await?.status, StatusCode::NOT_FOUND);
     assert_eq!(
         port.post("/api/apps", json!({ "key": "x", "host": "web1", "role": "admin" })).await?.status,
@@ -159,10 +99,10 @@ async fn an_app_is_added_read_changed_and_removed(pool: PgPool) -> Test {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deployment_begins_is_followed_and_canceled(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     port.add_cigar().await?;
     // As the plan has it: without a body.
-    let begun = port.ask(Method::POST, "/api/apps/cigar/deploy", None, None).await?;
+    let begun = port.ask(Method::POST, "/api/apps/cigar/deploy", &[], None).await?;
     let id = begun.body["id"].as_str().unwrap_or_default().to_owned();
     assert_eq!(begun.status, StatusCode::ACCEPTED);
     assert_eq!(begun.header(header::LOCATION), format!("/api/jobs/{id}"));
@@ -180,21 +120,21 @@ async fn a_deployment_begins_is_followed_and_canceled(pool: PgPool) -> Test {
     assert_eq!(port.get("/api/deployments").await?.body["deployments"].as_array().map(Vec::len), Some(1));
     assert_eq!(port.get("/api/runs").await?.body["runs"], json!([]), "it is no run of a script");
 
-    let canceled = port.ask(Method::POST, &format!("/api/deployments/{id}/cancel"), None, None).await?;
+    let canceled = port.ask(Method::POST, &format!("/api/deployments/{id}/cancel"), &[], None).await?;
     assert_eq!(canceled.body["job"]["state"], "canceled");
     let back = port.post("/api/apps/cigar/rollback", json!({ "release": "20261125T101502-1a2b3c4" })).await?;
     assert_eq!(
         (&back.body["kind"], &back.body["release"]),
         (&"rollback".into(), &"20261125T101502-1a2b3c4".into())
     );
-    let removed = port.ask(Method::DELETE, "/api/apps/cigar?from_host=true", None, None).await?;
+    let removed = port.ask(Method::DELETE, "/api/apps/cigar?from_host=true", &[], None).await?;
     assert_eq!(removed.status, StatusCode::CONFLICT, "something works on it");
     Ok(())
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_does_not_fit_is_refused(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     port.add_cigar().await?;
     for (path, body) in [
         ("/api/apps/cigar/deploy", json!({ "force": true })),
@@ -223,10 +163,10 @@ async fn what_does_not_fit_is_refused(pool: PgPool) -> Test {
 /// Security case 78.
 #[sqlx::test(migrations = "../migrations")]
 async fn secrets_go_in_and_come_out_only_for_who_proved_it_just_now(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     port.add_cigar().await?;
     let path = "/api/apps/cigar/secrets";
-    let put = async |body: Value| port.ask(Method::PUT, path, None, Some(body)).await;
+    let put = async |body: Value| port.ask(Method::PUT, path, &[], Some(body)).await;
     let set = put(json!({ "secrets": { "SMTP_PASSWORD": "canary-7f3", "A": "1" } })).await?;
     assert_eq!((&set.body["version"], &set.body["added"]), (&2.into(), &json!(["A", "SMTP_PASSWORD"])));
     let removed = put(json!({ "secrets": { "A": null } })).await?;
@@ -237,7 +177,7 @@ async fn secrets_go_in_and_come_out_only_for_who_proved_it_just_now(pool: PgPool
     let list = port.get(path).await?;
     assert_eq!((&list.body["version"], list.body["secrets"].as_array().map(Vec::len)), (&3.into(), Some(4)));
     assert!(!format!("{}{}{}", set.body, would.body, list.body).contains("canary"));
-    let key = port.ask(Method::POST, &format!("{path}/git-private-key/rotate"), None, None).await?;
+    let key = port.ask(Method::POST, &format!("{path}/git-private-key/rotate"), &[], None).await?;
     assert_eq!(key.body["added"], json!(["git-private-key"]));
     assert!(
         port.get(path).await?.body["git_public_key"].as_str().is_some_and(|k| k.starts_with("ssh-ed25519 "))

@@ -172,6 +172,9 @@ async fn wrong_method(method: axum::http::Method) -> Response {
 #[path = "apps_tests.rs"]
 mod apps_as_data;
 #[cfg(test)]
+#[path = "port_tests.rs"]
+mod port;
+#[cfg(test)]
 #[path = "scripts_and_runs_tests.rs"]
 mod scripts_and_runs;
 #[cfg(test)]

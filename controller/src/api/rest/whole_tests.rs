@@ -1,42 +1,19 @@
 //! What holds for the whole of `/api`: the form of errors, limits, keys of requests, and that the document tells the truth.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
-use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::{
-    api,
-    auth::{Password, Passwords},
-    counts, db,
-    jobs::tests::controller,
-};
+use super::port::{Answer, PASSWORD, Port};
+use crate::{api, counts, db, jobs::tests::controller};
 
 type Test = anyhow::Result<()>;
 
-const PASSWORD: &str = "correct horse battery staple";
-
-struct Port {
-    router: Router,
-    token: String,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Value,
-}
-
 impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
     fn is_problem(&self) -> bool {
         self.header("content-type") == "application/problem+json"
             && self.body["status"] == self.status.as_u16()
@@ -45,60 +22,15 @@ impl Answer {
     }
 }
 
-impl Port {
-    async fn open(pool: &PgPool) -> anyhow::Result<Self> {
-        let hash = Passwords::new().await?.hash(&Password::new(PASSWORD.into())).await?;
-        db::users::add(pool, "ada", hms_proto::Role::Admin, &hash).await?;
-        let mut port = Self { router: api::router(controller(pool).await?), token: String::new() };
-        let login = json!({ "username": "ada", "password": PASSWORD });
-        let tokens = port.ask(Method::POST, "/api/auth/login", &[], Some(login)).await?.body;
-        port.token = tokens["access_token"].as_str().unwrap_or_default().into();
-        Ok(port)
-    }
+async fn open(pool: &PgPool) -> anyhow::Result<Port> {
+    Port::open(pool, controller(pool).await?).await
+}
 
+impl Port {
     /// Another controller with the same database: this one after a restart.
     async fn restarted(&self, pool: &PgPool) -> anyhow::Result<Self> {
         sqlx::query("DELETE FROM hosts WHERE name IN ('web1', 'web2')").execute(pool).await?;
         Ok(Self { router: api::router(controller(pool).await?), token: self.token.clone() })
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<Value>,
-    ) -> anyhow::Result<Request<Body>> {
-        let from: SocketAddr = ([203, 0, 113, 7], 40_000).into();
-        let mut request = Request::builder().method(method).uri(path).extension(ConnectInfo(from));
-        request = request.header(header::HOST, "localhost");
-        if !self.token.is_empty() {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        Ok(request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?)
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<Value>,
-    ) -> anyhow::Result<Answer> {
-        self.send(self.request(method, path, headers, body)?).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> anyhow::Result<Answer> {
-        let answer = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let bytes = answer.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() })
     }
 
     async fn add_host(&self, name: &str, key: &str) -> anyhow::Result<Answer> {
@@ -109,7 +41,7 @@ impl Port {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn every_error_is_a_problem_whichever_part_finds_it(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let large = json!({ "name": "a".repeat(100_000), "address": "x" });
     let text = [("content-type", "text/plain")];
     let foreign = [("origin", "https://evil.example")];
@@ -145,7 +77,7 @@ async fn every_error_is_a_problem_whichever_part_finds_it(pool: PgPool) -> Test 
 /// RFC 9470: what asks for a confirmation says so to programs.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_login_that_is_too_old_is_told_what_to_do(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     sqlx::query("UPDATE sessions SET confirmed_at = now() - interval '1 hour'").execute(&pool).await?;
     let invite = || json!({ "username": "grace", "role": "viewer", "scope": { "all": true } });
     let key = [("idempotency-key", "invite-1")];
@@ -165,7 +97,7 @@ async fn a_login_that_is_too_old_is_told_what_to_do(pool: PgPool) -> Test {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_is_known_is_not_sent_again_and_a_page_names_the_next(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let first = port.ask(Method::GET, "/api/apps", &[], None).await?;
     let known = [("if-none-match", first.header("etag"))];
     let again = port.ask(Method::GET, "/api/apps", &known, None).await?;
@@ -185,7 +117,7 @@ async fn what_is_known_is_not_sent_again_and_a_page_names_the_next(pool: PgPool)
 /// Security case 119.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_request_that_is_sent_again_has_one_effect_and_one_answer(pool: PgPool) -> Test {
-    let port = Arc::new(Port::open(&pool).await?);
+    let port = Arc::new(open(&pool).await?);
     let answers = futures_util::future::join_all((0..8).map(|_| port.add_host("web9", "\"one\""))).await;
     let mut done = 0;
     for answer in answers {
@@ -221,7 +153,7 @@ async fn a_request_that_is_sent_again_has_one_effect_and_one_answer(pool: PgPool
 /// Security case 119: the controller dies after the act, and before the answer is kept.
 #[sqlx::test(migrations = "../migrations")]
 async fn after_a_crash_between_act_and_answer_nothing_is_done_twice(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let mut gate = pool.begin().await?;
     sqlx::query("LOCK TABLE hosts IN EXCLUSIVE MODE").execute(&mut *gate).await?;
     let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -262,7 +194,7 @@ async fn until<T>(mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>) -> a
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_caller_is_told_what_is_left_and_when_it_is_too_much(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let first = port.ask(Method::GET, "/api/health", &[], None).await?;
     assert_eq!(first.header("ratelimit-policy"), "\"burst\";q=100;w=10");
     assert!(first.header("ratelimit").starts_with("\"burst\";r=99;t="), "{:?}", first.headers);
@@ -286,7 +218,7 @@ async fn a_caller_is_told_what_is_left_and_when_it_is_too_much(pool: PgPool) -> 
 /// Each operation of the document is served, and each verb that is served is in the document.
 #[sqlx::test(migrations = "../migrations")]
 async fn the_document_and_the_router_say_the_same(pool: PgPool) -> Test {
-    let port = Port::open(&pool).await?;
+    let port = open(&pool).await?;
     let document = super::document();
     let (mut operations, mut ids, mut wrong) = (0, Vec::new(), Vec::new());
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
