@@ -19,7 +19,7 @@ use crate::{
 /// Manages accounts.
 pub(crate) async fn user(database: &str, command: UserCommand) -> anyhow::Result<()> {
     let db = db::connect(database)?;
-    db::migrate(&db).await.context("cannot use the database")?;
+    db::schema::check(&db).await.context("cannot use the database")?;
     match command {
         UserCommand::Add { name, role, generate } => {
             let password = ask_password(generate)?;

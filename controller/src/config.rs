@@ -24,12 +24,16 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "Examples:
   hms-controller serve --name hosting.example.org
   hms-controller user add ada --role admin --generate
-  hms-controller ca > /etc/hms-ca.pem";
+  hms-controller ca > /etc/hms-ca.pem
+  hms-controller migrate --database 'postgres://hms-owner@localhost/hosting_production?host=/run/postgresql'";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs the controller.
     Serve(Serve),
+    /// Brings the database up to date, and gives the controller's role its rights; to be run as the owner of the tables.
+    /// hms-migrate.service does it before each start of the controller.
+    Migrate,
     /// Manages accounts from the host itself, for the first one and for emergencies.
     User {
         #[command(subcommand)]

@@ -46,6 +46,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(options) => serve::run(&cli.database, options).await,
+        Command::Migrate => serve::migrate(&cli.database).await,
         Command::User { command } => cli_user::user(&cli.database, command).await,
         Command::Ca { fingerprint } => cli_user::ca(&cli.database, fingerprint).await,
     };

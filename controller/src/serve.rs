@@ -132,17 +132,32 @@ fn names_of(options: &Serve) -> Vec<String> {
     }
 }
 
-/// PostgreSQL may start after the controller: that is no failure.
+/// PostgreSQL may start after the controller, and the schema be brought up to date beside it: that is no failure.
 async fn wait_for_database(db: &PgPool) -> anyhow::Result<()> {
     loop {
-        match db::migrate(db).await {
+        match db::schema::check(db).await {
             Ok(()) => return Ok(()),
-            Err(error @ db::Error::Unavailable(_)) => {
+            Err(error @ (db::Error::Unavailable(_) | db::Error::Outdated)) => {
                 tracing::warn!(%error, "waiting for the database");
                 sd_notify::notify(&[
                     NotifyState::Status("waiting for the database"),
                     NotifyState::ExtendTimeoutUsec(30_000_000),
                 ])?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error).context("cannot use the database"),
+        }
+    }
+}
+
+/// Brings the database up to date, as soon as it is there.
+pub(crate) async fn migrate(database: &str) -> anyhow::Result<()> {
+    let db = db::connect(database)?;
+    loop {
+        match db::schema::migrate(&db).await {
+            Ok(()) => return Ok(()),
+            Err(error @ db::Error::Unavailable(_)) => {
+                tracing::warn!(%error, "waiting for the database");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Err(error) => return Err(error).context("cannot bring the database up to date"),

@@ -15,11 +15,14 @@ pub fn run() -> PathBuf {
     cache().join("run")
 }
 
-/// The repository this crate was built from.
+/// The repository this crate belongs to.
+///
+/// Cargo says it to what it runs. Clones share what was built, so the place known when it was built may be that of another clone.
 #[must_use]
 pub fn repository() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    manifest.parent().unwrap_or(&manifest).to_path_buf()
 }
 
 /// The folder of the built binaries that hosts run.

@@ -17,6 +17,7 @@ pub(crate) mod reach;
 pub(crate) mod refresh;
 pub(crate) mod runs;
 pub(crate) mod schedules;
+pub(crate) mod schema;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
@@ -29,11 +30,9 @@ use std::{str::FromStr as _, time::Duration};
 use hms_proto::fault::{Fault, FaultKind};
 use sqlx::{
     ConnectOptions as _, PgPool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// What can go wrong with a query.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +49,14 @@ pub(crate) enum Error {
     /// A defect.
     #[error("the database refused a query")]
     Internal(#[source] sqlx::Error),
+    /// The schema is older than this program.
+    #[error("the database is not up to date: hms-migrate.service brings it there, and `journalctl -u hms-migrate` says what stops it")]
+    Outdated,
+    /// The role could rewrite what it did.
+    #[error("this database role could change the audit: the tables belong to hms-owner, and the controller uses the role hms (docs/install.md)")]
+    OwnsTheAudit,
     /// The schema is not what this program was made for.
-    #[error("the database could not be brought up to date")]
+    #[error("the database has the schema of another version of HMS")]
     Migration(#[source] MigrateError),
 }
 
@@ -99,8 +104,9 @@ impl From<Error> for Fault {
                 tracing::error!(%cause, "the database refused a query");
                 Self::new(FaultKind::Internal, "something went wrong inside HMS")
             }
+            Error::Outdated | Error::OwnsTheAudit => Self::new(FaultKind::Unavailable, error.to_string()),
             Error::Migration(cause) => {
-                tracing::error!(%cause, "the database could not be brought up to date");
+                tracing::error!(%cause, "the schema is that of another version");
                 Self::new(FaultKind::Internal, "something went wrong inside HMS")
             }
         }
@@ -127,33 +133,11 @@ pub(crate) fn connect(url: &str) -> Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-/// Brings the schema up to date. Safe to call by several at once, and again after it was cut off.
-pub(crate) async fn migrate(pool: &PgPool) -> Result<()> {
-    // A connection of its own: a migration, or waiting for another controller's, may take its time.
-    let options =
-        (*pool.connect_options()).clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
-    let mut connection = options.connect().await?;
-    MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
-        MigrateError::Execute(cause) => Error::from(cause),
-        other => Error::Migration(other),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     type Test = std::result::Result<(), Box<dyn std::error::Error>>;
-
-    #[sqlx::test(migrations = false)]
-    async fn migrating_twice_and_at_once_is_harmless(pool: PgPool) -> Test {
-        let (a, b) = tokio::join!(migrate(&pool), migrate(&pool));
-        a?;
-        b?;
-        migrate(&pool).await?;
-        assert!(hosts::list(&pool).await?.is_empty());
-        Ok(())
-    }
 
     #[tokio::test]
     async fn a_database_that_is_not_there_is_unavailable_within_its_time() {

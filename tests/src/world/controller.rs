@@ -7,18 +7,21 @@ use crate::paths;
 use crate::testbed::Host;
 
 const UNIT: &str = "hms-controller.service";
+const MIGRATE: &str = "hms-migrate.service";
 
 /// Database, master key, unit: after this the controller runs.
 pub(super) async fn install(host: &Host) -> Result<()> {
-    // The base image has the database and its user already.
+    // The base image has the database and its users already.
     host.run(&["systemctl", "enable", "--now", "postgresql.service"]).await?;
     seal_master_key(host).await?;
-    let unit = paths::repository().join("controller").join(UNIT);
-    let unit = std::fs::read(&unit).with_context(|| format!("cannot read {}", unit.display()))?;
-    host.write_file(format!("/etc/systemd/system/{UNIT}"), unit).await?;
+    for name in [UNIT, MIGRATE] {
+        let unit = paths::repository().join("controller").join(name);
+        let unit = std::fs::read(&unit).with_context(|| format!("cannot read {}", unit.display()))?;
+        host.write_file(format!("/etc/systemd/system/{name}"), unit).await?;
+        super::measure_coverage(host, name).await?;
+    }
     let names = format!("[Service]\nEnvironment=HMS_NAMES={},{}\n", host.address(), host.name());
     host.write_file(format!("/etc/systemd/system/{UNIT}.d/10-names.conf"), names).await?;
-    super::measure_coverage(host, UNIT).await?;
     host.run(&["systemctl", "daemon-reload"]).await?;
     let started = host.run(&["systemctl", "enable", "--now", UNIT]).await;
     if started.is_err() {
