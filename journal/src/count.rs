@@ -2,10 +2,27 @@
 
 use std::cmp::Ordering;
 
-use crate::{Direction, Filter, Result, file::JournalFile, list::List, matcher::Matcher};
+use crate::{Filter, Result, file::JournalFile, journal::Damage, list::List};
+
+/// How many entries of some files pass a filter, and one of `kinds` besides, between each two of `times`; and what is damaged.
+pub(crate) fn of_files(
+    files: &mut [&mut JournalFile],
+    filter: &Filter,
+    times: &[u64],
+    kinds: &[Filter],
+) -> (Vec<Vec<u64>>, Vec<Damage>) {
+    let mut counts = vec![vec![0; kinds.len()]; times.len().saturating_sub(1)];
+    let mut damage = Vec::new();
+    for file in files {
+        if let Err(error) = of_file(file, filter, times, kinds, &mut counts) {
+            damage.push(Damage { path: file.path.clone(), error });
+        }
+    }
+    (counts, damage)
+}
 
 /// Adds the entries of a file that pass a filter, and one of `kinds` besides, to the counts between each two of `times`.
-pub(crate) fn of_file(
+fn of_file(
     file: &mut JournalFile,
     filter: &Filter,
     times: &[u64],
@@ -63,17 +80,29 @@ fn offsets(file: &mut JournalFile, filter: &Filter) -> Result<Option<Vec<u64>>> 
             }
             Ok(passing)
         }
-        Filter::Or(_) => {
-            // Its lists are long and short ones; walking them together reads each once.
-            let (mut matcher, mut offsets, mut from) = (Matcher::new(file, filter)?, Vec::new(), 0);
-            while let Some(offset) = matcher.find(file, Direction::Forward, from)? {
-                offsets.push(offset);
-                let Some(next) = offset.checked_add(1) else { break };
-                from = next;
+        Filter::Or(filters) => {
+            let mut passing = Vec::new();
+            for filter in filters {
+                match offsets(file, filter)? {
+                    Some(these) => passing = either(passing, these),
+                    None => return Ok(None),
+                }
             }
-            Ok(Some(offsets))
+            Ok(Some(passing))
         }
     }
+}
+
+/// What stands in at least one of two ascending lists.
+fn either(a: Vec<u64>, b: Vec<u64>) -> Vec<u64> {
+    let (mut all, more) = if a.len() < b.len() { (b, a) } else { (a, b) };
+    if !more.is_empty() {
+        all.extend(more);
+        // Two runs that are sorted already: this merges them.
+        all.sort();
+        all.dedup();
+    }
+    all
 }
 
 /// What two ascending lists have in common.

@@ -90,6 +90,11 @@ impl JournalFile {
         Ok(grew)
     }
 
+    /// Whether something was added that is not known yet.
+    pub(crate) fn is_behind(&self) -> Result<bool> {
+        Ok(!self.header.archived && Header::read(&self.windows)?.entries != self.header.entries)
+    }
+
     /// Reads anew what is asked for next: what is in memory may have changed since.
     pub(crate) fn forget(&mut self) {
         self.windows.release();
@@ -282,11 +287,9 @@ impl JournalFile {
     }
 
     /// The places of an array, at most so many.
-    pub(crate) fn places(&mut self, array: u64, most: u64, into: &mut Vec<u64>) -> Result<()> {
+    pub(crate) fn places(&self, array: u64, most: u64, into: &mut Vec<u64>) -> Result<()> {
         let (places, _) = self.array(array)?;
-        let (width, places) = (self.width(), places.min(most));
-        decode(self.windows.bytes(array + ARRAY_HEAD, places * width)?, width, into);
-        Ok(())
+        self.places_now(array, 0, places.min(most), into)
     }
 
     /// A few places of an array from an index on, which it must have.

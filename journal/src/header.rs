@@ -21,6 +21,9 @@ pub(crate) struct Header {
     pub(crate) archived: bool,
     /// Entries with the same id count on together.
     pub(crate) seqnum_id: [u8; 16],
+    /// The numbers and the times (microseconds since the epoch) of the first and the last entry.
+    pub(crate) seqnums: (u64, u64),
+    pub(crate) times: (u64, u64),
     pub(crate) size: u64,
     pub(crate) data_table: u64,
     /// In bytes.
@@ -59,6 +62,8 @@ impl Header {
             compact: flags & COMPACT != 0,
             archived: bytes[16] == ARCHIVED,
             seqnum_id: id_at(72),
+            seqnums: (u64_at(168), u64_at(160)),
+            times: (u64_at(184), u64_at(192)),
             size,
             data_table: u64_at(104),
             data_table_size: u64_at(112),

@@ -29,6 +29,9 @@ const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// Refreshes between two looks at the folders: when a file was just rotated away, and ordinarily.
 const SOON: u32 = 4;
 const LATER: u32 = 250;
+/// Files are looked at one after the other, and an entry that came to the first one meanwhile may be older than what the last
+/// one has: then all are looked at again, so often at most.
+const LOOKS_MOST: u32 = 8;
 /// Entries that a search looks at in one turn: few at first, because mostly the first ones are enough.
 const TURN: u32 = 256;
 const TURN_MOST: u32 = 16_384;
@@ -62,7 +65,7 @@ pub struct Damage {
 #[derive(Debug)]
 pub struct Journal {
     folders: Vec<PathBuf>,
-    filter: Filter,
+    filter: Arc<Filter>,
     search: Option<Search>,
     /// Entries that a search looks at in its next turn.
     turn: u32,
@@ -90,7 +93,7 @@ impl Journal {
     pub fn open(folders: Vec<PathBuf>, filter: Filter) -> Self {
         let mut journal = Self {
             folders,
-            filter,
+            filter: Arc::new(filter),
             search: None,
             turn: TURN,
             sources: Vec::new(),
@@ -121,19 +124,19 @@ impl Journal {
     /// Stands before the first entry.
     pub fn seek_head(&mut self) {
         self.place = None;
-        self.stand_by(|_, _| Ok(0));
+        self.sources.iter_mut().for_each(Source::stand_at_head);
     }
 
     /// Stands behind the last entry.
     pub fn seek_tail(&mut self) {
         self.place = None;
-        self.stand_by(|_, all| Ok(all.length()));
+        self.each(Source::stand_at_tail);
     }
 
     /// Stands before the first entry of this time or later. Microseconds since the epoch.
     pub fn seek_time(&mut self, realtime: u64) {
         self.place = None;
-        self.stand_by(|file, all| all.bisect(file, |file, at| Ok(file.entry(at)?.realtime < realtime)));
+        self.each(|source| source.stand_at_time(realtime));
     }
 
     /// Stands at an entry: [`next`](Self::next) gives the one after it, [`previous`](Self::previous) the one before.
@@ -156,16 +159,11 @@ impl Journal {
 
     fn stand_at(&mut self, cursor: &Cursor, side: Side) -> bool {
         self.place = None;
-        let (mut there, mut broken) = (false, Vec::new());
-        for source in &mut self.sources {
-            match source.stand_at(cursor, side) {
-                Ok(found) => there |= found,
-                Err(error) => broken.push((source.id, error)),
-            }
-        }
-        for (id, error) in broken {
-            self.break_off(id, error);
-        }
+        let mut there = false;
+        self.each(|source| {
+            there |= source.stand_at(cursor, side)?;
+            Ok(())
+        });
         there
     }
 
@@ -211,12 +209,19 @@ impl Journal {
     /// How many entries that pass the filter, and one of `kinds` besides, are between each two of these times. Answered from
     /// the lists of entries: the entries themselves are hardly read. What is damaged is left out and told.
     pub fn count(&mut self, times: &[u64], kinds: &[Filter]) -> (Vec<Vec<u64>>, Vec<Damage>) {
+        let mut files: Vec<_> = self.sources.iter_mut().map(|source| &mut source.file).collect();
+        let of_files = |files: &mut [&mut JournalFile]| count::of_files(files, &self.filter, times, kinds);
+        let share = files.len().div_ceil(*THREADS).max(1);
+        let parts: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                files.chunks_mut(share).map(|files| scope.spawn(move || of_files(files))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|p| resume_unwind(p))).collect()
+        });
         let mut counts = vec![vec![0; kinds.len()]; times.len().saturating_sub(1)];
         let mut damage = Vec::new();
-        for source in &mut self.sources {
-            if let Err(error) = count::of_file(&mut source.file, &self.filter, times, kinds, &mut counts) {
-                damage.push(Damage { path: source.file.path.clone(), error });
-            }
+        for (part, broken) in parts {
+            counts.iter_mut().flatten().zip(part.into_iter().flatten()).for_each(|(all, some)| *all += some);
+            damage.extend(broken);
         }
         (counts, damage)
     }
@@ -238,18 +243,18 @@ impl Journal {
     /// Looks whether anything was written since, or files came and went; after it, [`next`](Self::next) gives what is new.
     /// Until then, the journal stays as it was. Costs one small read for each file that is still written to.
     pub fn refresh(&mut self) -> bool {
-        let (mut changed, mut rotated, mut broken) = (false, false, Vec::new());
-        for source in &mut self.sources {
-            match source.refresh(&self.filter) {
-                Ok(grew) => {
-                    changed |= grew;
-                    rotated |= grew && source.file.header.archived;
-                }
-                Err(error) => broken.push((source.id, error)),
+        let (mut changed, mut rotated) = (false, false);
+        for _ in 0..LOOKS_MOST {
+            self.each(|source| {
+                let grew = source.refresh()?;
+                changed |= grew;
+                rotated |= grew && source.file.header.archived;
+                Ok(())
+            });
+            let is_behind = |source: &Source| source.file.is_behind().unwrap_or(false);
+            if !changed || self.sources.len() == 1 || !self.sources.iter().any(is_behind) {
+                break;
             }
-        }
-        for (id, error) in broken {
-            self.break_off(id, error);
         }
         self.quiet = if rotated { 0 } else { self.quiet.saturating_sub(1) };
         if self.quiet == 0 {
@@ -308,13 +313,12 @@ impl Journal {
         self.sources.iter_mut().for_each(Source::restart);
     }
 
-    /// Has each file stand before the entry with the index that `index` finds in it.
-    fn stand_by(&mut self, mut index: impl FnMut(&mut JournalFile, &List) -> Result<u64>) {
+    /// Does something with each file. One that fails is broken off.
+    fn each(&mut self, mut with: impl FnMut(&mut Source) -> Result<()>) {
         let mut broken = Vec::new();
         for source in &mut self.sources {
-            match source.stand_by(&mut index) {
-                Ok(()) => {}
-                Err(error) => broken.push((source.id, error)),
+            if let Err(error) = with(source) {
+                broken.push((source.id, error));
             }
         }
         for (id, error) in broken {
@@ -325,7 +329,7 @@ impl Journal {
     fn step(&mut self, direction: Direction) -> Option<Step> {
         self.sources.iter_mut().for_each(|source| source.turn(direction));
         match self.search.take() {
-            None => self.look(),
+            None => self.look(direction),
             Some(search) => {
                 self.look_for(&search, direction);
                 self.search = Some(search);
@@ -344,16 +348,24 @@ impl Journal {
         Some(Step::Entry(entry))
     }
 
-    /// Has each file find its next entry.
-    fn look(&mut self) {
-        let mut broken = Vec::new();
-        for source in &mut self.sources {
+    /// Has files find their next entry until it is known which one is the nearest. Mostly one file has it, and the others need
+    /// not be looked at.
+    fn look(&mut self, direction: Direction) {
+        let near = |source: &Source| match direction {
+            Direction::Forward => source.file.header.times.0,
+            Direction::Backward => u64::MAX - source.file.header.times.1,
+        };
+        loop {
+            let best = self.nearest(direction).map(|(_, cursor)| cursor);
+            let may_be_nearer = |source: &&mut Source| {
+                source.is_open() && best.is_none_or(|best| !source.is_beyond(&best, direction))
+            };
+            let next = self.sources.iter_mut().filter(may_be_nearer).min_by_key(|source| near(source));
+            let Some(source) = next else { return };
             if let Err(error) = source.look(self.place.as_ref()) {
-                broken.push((source.id, error));
+                let id = source.id;
+                self.break_off(id, error);
             }
-        }
-        for (id, error) in broken {
-            self.break_off(id, error);
         }
     }
 

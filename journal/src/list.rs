@@ -85,7 +85,7 @@ impl List {
     }
 
     /// All entries, ascending, as they are read anyway for a count.
-    pub(crate) fn offsets(&self, file: &mut JournalFile) -> Result<Vec<u64>> {
+    pub(crate) fn offsets(&self, file: &JournalFile) -> Result<Vec<u64>> {
         let mut offsets = Vec::with_capacity(self.length.min(1 << 16) as usize);
         offsets.extend(self.first);
         for array in &self.arrays {

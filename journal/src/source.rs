@@ -1,5 +1,7 @@
 //! One file of a journal, and how far it was read.
 
+use std::sync::Arc;
+
 use crate::{
     Cursor, Direction, Filter, Result,
     file::{EntryHead, JournalFile},
@@ -22,7 +24,10 @@ pub(crate) struct Source {
     pub(crate) id: u64,
     pub(crate) inode: (u64, u64),
     pub(crate) file: JournalFile,
-    matcher: Matcher,
+    filter: Arc<Filter>,
+    /// `None`: the file was not looked at yet. Of a file that is still written to it is made with the look at its head: what
+    /// comes later waits for the next one.
+    matcher: Option<Matcher>,
     pub(crate) stand: Stand,
     pub(crate) direction: Direction,
     /// What was found in that direction, and not given yet.
@@ -84,11 +89,18 @@ impl Stand {
 }
 
 impl Source {
-    pub(crate) fn new(id: u64, inode: (u64, u64), mut file: JournalFile, filter: &Filter) -> Result<Self> {
+    pub(crate) fn new(
+        id: u64,
+        inode: (u64, u64),
+        mut file: JournalFile,
+        filter: &Arc<Filter>,
+    ) -> Result<Self> {
+        let matcher = if file.header.archived { None } else { Some(Matcher::new(&mut file, filter)?) };
         Ok(Self {
             id,
             inode,
-            matcher: Matcher::new(&mut file, filter)?,
+            filter: filter.clone(),
+            matcher,
             file,
             stand: Stand::before(0),
             direction: Direction::Forward,
@@ -102,7 +114,7 @@ impl Source {
         })
     }
 
-    pub(crate) fn refresh(&mut self, filter: &Filter) -> Result<bool> {
+    pub(crate) fn refresh(&mut self) -> Result<bool> {
         match self.file.refresh()? {
             true => self.settle = SETTLE,
             false if self.settle == 0 => return Ok(false),
@@ -111,7 +123,7 @@ impl Source {
                 self.file.forget();
             }
         }
-        self.matcher = Matcher::new(&mut self.file, filter)?;
+        self.matcher = Some(Matcher::new(&mut self.file, &self.filter)?);
         (self.ended, self.frontier) = (false, None);
         Ok(true)
     }
@@ -131,8 +143,57 @@ impl Source {
         Ok(())
     }
 
+    /// Stands before the first entry.
+    pub(crate) fn stand_at_head(&mut self) {
+        self.stand = Stand::before(0);
+        self.restart();
+    }
+
+    /// Stands behind the last entry.
+    pub(crate) fn stand_at_tail(&mut self) -> Result<()> {
+        if self.file.header.archived {
+            self.stand = Stand::before(self.file.size());
+            self.restart();
+            return Ok(());
+        }
+        self.stand_by(&mut |_, all| Ok(all.length()))
+    }
+
+    /// Stands before the first entry of this time or later.
+    pub(crate) fn stand_at_time(&mut self, realtime: u64) -> Result<()> {
+        match self.file.header.times {
+            (first, _) if first >= realtime => {
+                self.stand_at_head();
+                Ok(())
+            }
+            (_, last) if last < realtime => self.stand_at_tail(),
+            _ => self.stand_by(&mut |file, all| {
+                all.bisect(file, |file, at| Ok(file.entry(at)?.realtime < realtime))
+            }),
+        }
+    }
+
+    /// Whether all that is left lies beyond an entry, as the head of the file says. Of one that is still written to, it does
+    /// not know the end.
+    pub(crate) fn is_beyond(&self, cursor: &Cursor, direction: Direction) -> bool {
+        let header = &self.file.header;
+        header.seqnum_id == cursor.seqnum_id
+            && match direction {
+                Direction::Forward => header.seqnums.0 > cursor.seqnum,
+                Direction::Backward => header.archived && header.seqnums.1 < cursor.seqnum,
+            }
+    }
+
     /// Stands at an entry, or where it would be. Says whether it is there.
     pub(crate) fn stand_at(&mut self, cursor: &Cursor, side: Side) -> Result<bool> {
+        if self.is_beyond(cursor, Direction::Forward) {
+            self.stand_at_head();
+            return Ok(false);
+        }
+        if self.is_beyond(cursor, Direction::Backward) {
+            self.stand_at_tail()?;
+            return Ok(false);
+        }
         let all = List::of_file(&self.file)?;
         let same_ids = self.file.header.seqnum_id == cursor.seqnum_id;
         let index = all.bisect(&mut self.file, |file, at| {
@@ -201,13 +262,31 @@ impl Source {
     /// The next entry that passes the filter, from where it stands. It stays there.
     fn candidate(&mut self) -> Result<Option<(EntryHead, Cursor)>> {
         let from = self.stand.next(self.direction);
-        let Some(offset) = self.matcher.find(&mut self.file, self.direction, from)? else {
+        let found = match self.is_at_end(from) {
+            true => None,
+            false => {
+                let matcher = match &mut self.matcher {
+                    Some(matcher) => matcher,
+                    none => none.insert(Matcher::new(&mut self.file, &self.filter)?),
+                };
+                matcher.find(&mut self.file, self.direction, from)?
+            }
+        };
+        let Some(offset) = found else {
             self.ended = true;
             return Ok(None);
         };
         self.file.warm(offset);
         let head = self.file.entry(offset)?;
         Ok(Some((head, cursor_of(&self.file, &head))))
+    }
+
+    /// Whether no entry can come from an offset on, so that the file need not be looked at.
+    fn is_at_end(&self, from: u64) -> bool {
+        match self.direction {
+            Direction::Forward => self.file.header.archived && from >= self.file.size(),
+            Direction::Backward => from < self.file.header.size,
+        }
     }
 
     /// The same for what a search looks for. Looks at so many entries at most; of none, it only learns where the next one is.
@@ -269,7 +348,7 @@ impl Source {
         let index = all.bisect(&mut self.file, |file, at| Ok(file.entry(at)?.realtime < time))?;
         let end = if index < all.length() { all.get(&self.file, index)? } else { size };
         let left =
-            u128::from(self.matcher.size()) * u128::from(stand.min(size).abs_diff(end)) / u128::from(size);
+            u128::from(self.matcher.as_ref().map_or(0, Matcher::size)) * u128::from(stand.min(size).abs_diff(end)) / u128::from(size);
         Ok(left * u128::from(WORTH) > u128::from(size))
     }
 }
