@@ -297,4 +297,8 @@ fn web_names(given: &[String]) -> Result<Vec<String>, PkiError> {
 }
 
 #[cfg(test)]
+mod bad_certificates;
+#[cfg(test)]
+mod bad_certificates_tests;
+#[cfg(test)]
 mod tests;

@@ -16,8 +16,9 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
+use x509_parser::prelude::{ExtendedKeyUsage, FromDer as _, X509Certificate};
 
-use super::{Credentials, Identity, Kind, Trust};
+use super::{Credentials, Identity, IdentityError, Kind, Trust};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
@@ -42,6 +43,18 @@ enum NotWanted {
     Other(Identity),
     #[error("the certificate authority is not the one that was pinned")]
     Pin,
+    #[error("the certificate is not made for this use")]
+    Use,
+}
+
+/// What a certificate is for must be said in it: webpki takes one that says nothing for all uses, and for servers does not ask.
+fn check_use(leaf: &[u8], is_meant: fn(&ExtendedKeyUsage<'_>) -> bool) -> Result<(), Error> {
+    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| refuse(IdentityError::Unreadable))?;
+    let uses = certificate.extended_key_usage().map_err(|_| refuse(IdentityError::Unreadable))?;
+    match uses.is_some_and(|uses| is_meant(uses.value)) {
+        true => Ok(()),
+        false => Err(refuse(NotWanted::Use)),
+    }
 }
 
 /// A server for callers of these kinds. A caller without a certificate does not get past the handshake.
@@ -105,7 +118,7 @@ impl ClientCertVerifier for CallerVerifier {
     fn verify_client_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
+        _: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let identity = Identity::of_certificate(leaf).map_err(refuse)?;
@@ -115,11 +128,13 @@ impl ClientCertVerifier for CallerVerifier {
         if !self.accept.contains(&identity.kind) {
             return Err(refuse(NotWanted::Kind(identity.kind)));
         }
+        check_use(leaf, |uses| uses.client_auth)?;
         let issuer = self.trust.issuer_of(identity.kind).clone();
         WebPkiClientVerifier::builder_with_provider(issuer, provider())
             .build()
             .map_err(|e| Error::General(e.to_string()))?
-            .verify_client_cert(leaf, chain, now)
+            // Issuers sign leaves alone: there is nothing between.
+            .verify_client_cert(leaf, &[], now)
     }
 
     fn verify_tls12_signature(
@@ -157,7 +172,7 @@ impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
+        _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
@@ -166,10 +181,11 @@ impl ServerCertVerifier for ServerVerifier {
         verify_server_cert_signed_by_trust_anchor(
             &parsed,
             self.trust.issuer_of(self.kind),
-            chain,
+            &[],
             now,
             algorithms().all,
         )?;
+        check_use(leaf, |uses| uses.server_auth)?;
         let identity = Identity::of_certificate(leaf).map_err(refuse)?;
         if identity.install != self.trust.install {
             return Err(refuse(NotWanted::Install));
