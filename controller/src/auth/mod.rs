@@ -130,4 +130,12 @@ pub(crate) fn hash_of(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod accounts_tests;
 #[cfg(test)]
+mod bad_tokens_tests;
+#[cfg(test)]
+mod entered;
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod guesses_tests;
+#[cfg(test)]
 mod tests;
