@@ -52,6 +52,7 @@ pub(super) async fn list(
 /// What secrets are to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WantedSecrets)]
 pub(super) struct Wanted {
     /// By name; `null` removes one. What is not named stays.
     secrets: BTreeMap<String, Option<String>>,
@@ -125,6 +126,7 @@ pub(super) async fn rotate(
 /// Which value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SecretVersion)]
 pub(super) struct Which {
     /// 0: the latest.
     #[serde(default)]
