@@ -1,5 +1,6 @@
 //! The faces of the controller: gRPC, REST and pages.
 
+mod audit;
 mod configs;
 pub(crate) mod door;
 pub(crate) mod grpc;

@@ -104,15 +104,20 @@ impl AuditPage {
 
     /// The link to older records, with the same filters.
     pub fn older_href(&self) -> String {
-        self.href(self.next_before)
+        self.href("/audit", self.next_before)
     }
 
     /// The link to the newest records, with the same filters.
     pub fn newest_href(&self) -> String {
-        self.href(0)
+        self.href("/audit", 0)
     }
 
-    fn href(&self, before: i64) -> String {
+    /// The link to a file with all records of the same filters.
+    pub fn export_href(&self, form: &str) -> String {
+        self.href(&format!("/audit/export.{form}"), 0)
+    }
+
+    fn href(&self, path: &str, before: i64) -> String {
         let query = &self.query;
         let before = if before == 0 { String::new() } else { before.to_string() };
         let fields = [
@@ -126,7 +131,7 @@ impl AuditPage {
             ("text", &query.text),
             ("before", &before),
         ];
-        crate::text::href("/audit", &fields)
+        crate::text::href(path, &fields)
     }
 
     /// A page of the middle.
@@ -167,5 +172,7 @@ mod tests {
         page.query = AuditQuery { actor: "a&b".into(), since: "2 h".into(), ..AuditQuery::default() };
         assert_eq!(page.older_href(), "/audit?actor=a%26b&since=2%20h&before=13");
         assert_eq!(page.newest_href(), "/audit?actor=a%26b&since=2%20h");
+        page.query.before = 13;
+        assert_eq!(page.export_href("csv"), "/audit/export.csv?actor=a%26b&since=2%20h");
     }
 }

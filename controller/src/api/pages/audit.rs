@@ -16,7 +16,7 @@ use hms_web::{
 use serde::Deserialize;
 
 use super::{Problem, frame, page, session::Session, view};
-use crate::state::State;
+use crate::{api::audit, state::State};
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -58,6 +58,24 @@ pub(super) async fn show(
     let before = before.unwrap_or(0);
     shown.query = AuditQuery { actor, host, result, method, since, until, source, text, before };
     Ok(page(&shown))
+}
+
+/// All records that fit, as a table.
+pub(super) async fn csv(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    Ok(audit::file(&state, &session.caller, request(&asked)?, audit::Form::Csv).await?)
+}
+
+/// All records that fit, one in a line.
+pub(super) async fn ndjson(
+    Shared(state): Shared<State>,
+    session: Session,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    Ok(audit::file(&state, &session.caller, request(&asked)?, audit::Form::Ndjson).await?)
 }
 
 /// What is known of the chain; nothing, when the database is away.

@@ -54,7 +54,7 @@ use crate::{auth::Caller, fleet::now_usec, state::State};
 pub(super) use problem::{Problem, nothing_here};
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.
-pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 60] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 62] {
     [
         ("/", get(dashboard::show)),
         ("/events", get(events::stream)),
@@ -99,6 +99,8 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<State>); 60] {
         ("/schedules/{id}/pause", post(schedules::pause)),
         ("/schedules/{id}/remove", post(schedules::remove)),
         ("/audit", get(audit::show)),
+        ("/audit/export.csv", get(audit::csv)),
+        ("/audit/export.ndjson", get(audit::ndjson)),
         ("/settings", get(settings::show)),
         ("/settings/password", post(account::change_password)),
         ("/settings/totp", post(account::second_factor)),

@@ -12,17 +12,19 @@ use hms_proto::{
         AuditRecord, AuditRow, ChainRequest, ChainResponse, ExportAuditRequest, ListAuditRequest,
     },
     fault::Fault,
+    names::HostName,
 };
-use http::header;
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     bearer::Bearer,
     problem::Problem,
+    query,
     shape::{self, Page},
 };
-use crate::state::State;
+use crate::{api::audit, state::State};
 
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +34,7 @@ pub(super) struct Asked {
     #[param(required = false)]
     actor: String,
     /// Only on this host.
+    #[serde(deserialize_with = "query::named::<HostName, _>")]
     #[param(required = false)]
     host: String,
     /// Only methods that contain this text.
@@ -47,12 +50,15 @@ pub(super) struct Asked {
     #[param(required = false, inline)]
     outcome: Outcome,
     /// At or after this time, in microseconds since the epoch.
+    #[serde(deserialize_with = "query::from_zero")]
     #[param(required = false, minimum = 0)]
     since_usec: i64,
     /// Before or at this time, in microseconds since the epoch.
+    #[serde(deserialize_with = "query::from_zero")]
     #[param(required = false, minimum = 0)]
     until_usec: i64,
     /// 1 to 500. Default 50.
+    #[serde(deserialize_with = "query::up_to::<500, _>")]
     #[param(required = false, minimum = 1, maximum = 500)]
     limit: u32,
     /// `next_cursor` of the page before.
@@ -97,6 +103,29 @@ pub(super) struct Records {
     next_cursor: String,
 }
 
+impl Asked {
+    fn request(self) -> Result<ListAuditRequest, Fault> {
+        let before_seq = match self.cursor.as_str() {
+            "" => 0,
+            cursor => cursor.parse().ok().filter(|seq| *seq > 0).ok_or_else(|| {
+                Fault::invalid("this is no cursor").hint("Pass `next_cursor` as it was given.")
+            })?,
+        };
+        Ok(ListAuditRequest {
+            actor: self.actor,
+            host: self.host,
+            method: self.method,
+            outcome: self.outcome.word().to_owned(),
+            before_seq,
+            limit: self.limit,
+            since_usec: self.since_usec,
+            until_usec: self.until_usec,
+            source: self.source,
+            text: self.text,
+        })
+    }
+}
+
 /// Records of calls, newest first, page by page.
 #[utoipa::path(get, path = "/api/audit", tag = "audit", params(Asked), security(("bearer" = [])), responses((status = 200, body = Records)))]
 pub(super) async fn list(
@@ -105,35 +134,26 @@ pub(super) async fn list(
     uri: shape::Asked,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Asked { actor, host, method, source, text, outcome, since_usec, until_usec, limit, cursor } =
-        asked.map_err(Problem::of(&caller))?.0;
-    let before_seq = match cursor.as_str() {
-        "" => 0,
-        cursor => cursor.parse().ok().filter(|seq| *seq > 0).ok_or_else(|| {
-            Problem::of(&caller)(
-                Fault::invalid("this is no cursor").hint("Pass `next_cursor` as it was given."),
-            )
-        })?,
-    };
-    let outcome = outcome.word().to_owned();
-    let request = ListAuditRequest {
-        actor,
-        host,
-        method,
-        outcome,
-        before_seq,
-        limit,
-        since_usec,
-        until_usec,
-        source,
-        text,
-    };
+    let request = asked.map_err(Problem::of(&caller))?.0.request().map_err(Problem::of(&caller))?;
     let found = state.gate.audit(&caller).list(request).await;
     let found = found.map_err(Problem::of(&caller))?.into_inner();
     let next = Some(found.next_before_seq).filter(|seq| *seq > 0).map(|seq| seq.to_string());
     let next = next.unwrap_or_default();
     let body = Records { records: found.records, next_cursor: next.clone() };
     Ok(Page { body, next, uri: uri.0 }.into_response())
+}
+
+/// All records that fit as a file, newest first: NDJSON, or with `Accept: text/csv` a table. `limit` is for pages only.
+#[utoipa::path(get, path = "/api/audit/records", tag = "audit", params(Asked), security(("bearer" = [])), responses((status = 200, description = "One record in a line", content((AuditRecord = "application/x-ndjson"), (String = "text/csv")))))]
+pub(super) async fn records(
+    Shared(state): Shared<State>,
+    Bearer(caller): Bearer,
+    headers: HeaderMap,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let request = asked.map_err(Problem::of(&caller))?.0.request().map_err(Problem::of(&caller))?;
+    let form = audit::Form::accepted(&headers);
+    audit::file(&state, &caller, request, form).await.map_err(Problem::of(&caller))
 }
 
 /// How the chain of the record is, and which hosts hold its head.

@@ -9,13 +9,19 @@ mod read;
 pub(super) use act::*;
 pub(super) use read::*;
 
-use axum::extract::{Query, rejection::QueryRejection};
+use axum::extract::{
+    Path, Query,
+    rejection::{PathRejection, QueryRejection},
+};
 use hms_proto::{fault::Fault, names::HostName};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::Problem;
 use crate::{api::configs, auth::Caller, state::State};
+
+/// As the document says of texts in paths.
+const LONGEST_PATH: usize = 512;
 
 /// Where.
 #[derive(Deserialize, IntoParams)]
@@ -34,6 +40,15 @@ fn host(
 ) -> Result<HostName, Problem> {
     let asked = asked.map_err(Problem::of(caller))?.0;
     configs::host(state, caller, asked.host.as_deref()).map_err(Problem::of(caller))
+}
+
+/// The file that a path names, as hosts know it.
+fn file(caller: &Caller, site: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(site) = site.map_err(Problem::of(caller))?;
+    match site.chars().count() {
+        1..=LONGEST_PATH => Ok(configs::path_of(&site)),
+        _ => Err(Problem::of(caller)(Fault::invalid(format!("a path has 1 to {LONGEST_PATH} characters")))),
+    }
 }
 
 fn fault(status: tonic::Status) -> Fault {

@@ -23,6 +23,7 @@ use super::{
     bearer::Bearer,
     json::MaybeBody,
     problem::{Details, Problem},
+    query,
     shape::{self, Page},
 };
 use crate::{auth::Caller, state::State};
@@ -219,6 +220,7 @@ pub(super) async fn releases(
 #[into_params(parameter_in = Query)]
 pub(super) struct Part {
     /// 1 to 200. Default 50.
+    #[serde(deserialize_with = "query::up_to::<200, _>")]
     #[param(required = false, minimum = 1, maximum = 200)]
     limit: u32,
     /// `next_cursor` of the page before.

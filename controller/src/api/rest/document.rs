@@ -40,6 +40,10 @@ pub(super) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
         (path, item)
     };
     document["paths"] = Value::Object(paths.into_iter().map(finish).collect());
+    let settings = "/api/apps/{app}/settings";
+    let patch = patch_of(&mut document, "AppSettings");
+    document["paths"][settings]["patch"]["requestBody"]["content"]["application/json"]["schema"] = patch;
+    taken.push(document["paths"][settings]["patch"]["requestBody"].clone());
     let mut seen = BTreeSet::new();
     for body in &taken {
         close(&mut document, body, &mut seen);
@@ -63,7 +67,7 @@ fn finish(path: &str, verb: &str, operation: &mut Value) {
             }),
         );
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         bound(parameter);
     }
     if let Some(example) = example(operation["operationId"].as_str().unwrap_or_default()) {
@@ -92,15 +96,18 @@ fn id(path: &str, name: &str) -> String {
 /// What a parameter may be.
 fn bound(parameter: &mut Value) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-    let in_path = parameter["in"] == "path";
+    let (in_path, required) = (parameter["in"] == "path", parameter["required"] == true);
     let known = PARAMETERS.iter().find(|(known, _)| *known == name);
     let schema = &mut parameter["schema"];
-    if let (Some((_, pattern)), true) = (known, schema["type"] == "string") {
+    if let (Some((_, pattern)), true) = (known, schema["type"] == "string" && (in_path || required)) {
         schema["pattern"] = json!(pattern);
         schema["maxLength"] = json!(253);
         if *pattern == UUID {
             schema["format"] = json!("uuid");
         }
+    } else if let (Some((_, pattern)), true) = (known, schema["type"] == "string") {
+        // A form sends what nobody filled in, too.
+        schema["pattern"] = json!(format!("^$|{pattern}"));
     } else if in_path && schema["type"] == "string" {
         schema["minLength"] = json!(1);
         schema["maxLength"] = json!(512);
@@ -119,7 +126,7 @@ fn respond(path: &str, operation: &mut Value, secured: bool, mutates: bool) {
         ("400", has("path") || has("query") || has("header") || takes_body),
         ("401", secured || signs_in),
         ("403", secured),
-        ("404", has("path")),
+        ("404", !signs_in && (has("path") || has("query") || takes_body)),
         ("409", mutates && secured),
         ("413", takes_body),
         ("415", takes_body),
@@ -221,6 +228,30 @@ fn close(document: &mut Value, part: &Value, seen: &mut BTreeSet<String>) {
         Value::Array(values) => values.iter().for_each(|value| close(document, value, seen)),
         _ => {}
     }
+}
+
+/// The schema of a merge patch (RFC 7396) of a message: each value may also be null, at every depth.
+fn patch_of(document: &mut Value, name: &str) -> Value {
+    let own = format!("{name}Patch");
+    let mut schema = document["components"]["schemas"][name].clone();
+    for field in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        nullable(document, field);
+    }
+    document["components"]["schemas"][own.as_str()] = schema;
+    json!({ "$ref": format!("#/components/schemas/{own}") })
+}
+
+fn nullable(document: &mut Value, field: &mut Value) {
+    if let Some(values) = field.get_mut("additionalProperties").filter(|values| values.is_object()) {
+        nullable(document, values);
+    }
+    for one in field.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        let name = one.get("$ref").and_then(Value::as_str).and_then(|at| at.rsplit('/').next());
+        if let Some(name) = name.map(ToOwned::to_owned) {
+            *one = patch_of(document, &name);
+        }
+    }
+    *field = json!({ "anyOf": [field.take(), { "type": "null" }] });
 }
 
 /// Bodies that can be sent as they are.

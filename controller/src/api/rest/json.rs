@@ -95,7 +95,12 @@ fn unknown(given: &Value, known: &Value) -> Option<String> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let read = serde_json::from_slice(bytes);
+    // serde would take a list of values for an object with these fields in this order.
+    if read.is_ok() && bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Fault::invalid("the body has a value that does not fit: it must be an object"));
+    }
+    read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let said = error.to_string();
         // These three name a field, and no value.
@@ -143,6 +148,7 @@ mod tests {
             (b"", "not JSON"),
             (b"\"canary\"", "does not fit"),
             (deep.as_bytes(), "does not fit"),
+            (b" [\"canary\"]", "must be an object"),
         ] {
             let fault = read::<Login>(bad).unwrap_err();
             assert!(fault.message.contains(why), "{why}: {}", fault.message);

@@ -65,12 +65,9 @@ pub(super) struct Asked {
     r#where: Option<Vec<String>>,
     /// At which end of the time reading begins: `newest` (default) or `oldest`. Entries are always listed oldest first.
     from: Option<String>,
-    /// At most so many entries: 1 to 10,000. Default 100.
-    #[param(minimum = 1, maximum = 10_000)]
-    lines: Option<u32>,
 }
 
-/// Where to go on.
+/// Where to go on, and how far.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what is taken out of the parameters, for the OpenAPI document")]
@@ -79,6 +76,9 @@ pub(super) struct Paging {
     before: Option<String>,
     /// Only entries after this place (`after` of an answer, or the `id` of an event).
     after: Option<String>,
+    /// At most so many entries: 1 to 10,000. Default 100.
+    #[param(minimum = 1, maximum = 10_000)]
+    lines: Option<u32>,
 }
 
 /// An entry, and where it was written.
@@ -199,6 +199,9 @@ pub(super) async fn histogram(
     let counted = async {
         let (buckets, pairs) = take(pairs, "buckets")?;
         let search = Search::from_pairs(pairs)?;
+        if search.lines.is_some() {
+            return Err(Fault::invalid("`lines` is for entries: a histogram counts them all"));
+        }
         let buckets = match buckets.as_deref() {
             None => BUCKETS,
             Some(text) => in_range(text.parse().ok(), "buckets", text, MOST_BUCKETS)?,

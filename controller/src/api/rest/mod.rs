@@ -17,6 +17,7 @@ mod logs;
 mod meter;
 mod once;
 mod problem;
+mod query;
 mod runs;
 mod schedules;
 mod scripts;
@@ -52,13 +53,14 @@ struct Document;
 pub(super) fn router(state: &State) -> Router<State> {
     let (router, _) = parts();
     let document = document();
+    let once = once::Once::new(state, &document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
         .route("/api", axum::routing::any(nothing_here))
         .route("/api/{*anything}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(shape::unless_known))
-        .layer(from_fn_with_state(once::Once::new(state), once::once))
+        .layer(from_fn_with_state(once, once::once))
         .layer(from_fn_with_state(meter::Meter::new(state), meter::measure))
 }
 
@@ -102,6 +104,7 @@ pub(super) fn parts() -> (Router<State>, utoipa::openapi::OpenApi) {
         .routes(routes!(hosts::token))
         .routes(routes!(hosts::labels))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::records))
         .routes(routes!(audit::chain))
         .routes(routes!(audit::export))
         .routes(routes!(health::get))
@@ -172,11 +175,17 @@ async fn wrong_method(method: axum::http::Method) -> Response {
 #[path = "apps_tests.rs"]
 mod apps_as_data;
 #[cfg(test)]
+#[path = "audit_tests.rs"]
+mod audit_as_file;
+#[cfg(test)]
 #[path = "port_tests.rs"]
 mod port;
 #[cfg(test)]
 #[path = "scripts_and_runs_tests.rs"]
 mod scripts_and_runs;
+#[cfg(test)]
+#[path = "strict_tests.rs"]
+mod strict;
 #[cfg(test)]
 #[path = "whole_tests.rs"]
 mod whole;

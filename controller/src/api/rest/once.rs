@@ -3,11 +3,11 @@
 //! The key is written down before the act, and the answer after it. If the controller dies in between, what became of the
 //! act is not known, and that is what the second request is told: it never acts.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    extract::{Request, State as Shared},
+    extract::{MatchedPath, Request, State as Shared},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -53,11 +53,25 @@ pub(super) struct Once {
     state: State,
     /// This process: of those before it, nothing is under way any more.
     instance: Uuid,
+    /// The paths that there are, with the verbs that each has.
+    served: Arc<HashSet<(String, String)>>,
 }
 
 impl Once {
-    pub(super) fn new(state: &State) -> Self {
-        Self { state: state.clone(), instance: Uuid::now_v7() }
+    /// For the routes of this document.
+    pub(super) fn new(state: &State, document: &serde_json::Value) -> Self {
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let verbs = paths.flat_map(|(path, item)| {
+            let verbs = item.as_object().into_iter().flat_map(|item| item.keys());
+            verbs.map(|verb| (path.clone(), verb.to_uppercase()))
+        });
+        Self { state: state.clone(), instance: Uuid::now_v7(), served: Arc::new(verbs.collect()) }
+    }
+
+    /// A verb that a path does not have is told so, whatever the key of the request was used for.
+    fn serves(&self, request: &Request) -> bool {
+        let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        path.is_some_and(|path| self.served.contains(&(path.into(), request.method().as_str().into())))
     }
 }
 
@@ -73,7 +87,7 @@ struct Kept {
 pub(super) async fn once(Shared(once): Shared<Once>, request: Request, next: Next) -> Response {
     // What asks for no token has no caller to whom a key could belong, and a secret that is shown is not kept a second time.
     let caller = match request.extensions().get::<Known>() {
-        Some(Known(Ok(caller))) if takes_key(&request) => caller.clone(),
+        Some(Known(Ok(caller))) if takes_key(&request) && once.serves(&request) => caller.clone(),
         _ => return next.run(request).await,
     };
     match act(once, &caller, request, next).await {

@@ -8,9 +8,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use hms_proto::controller::v1::{
-    CancelRequest, GetRunRequest, ListRunsRequest, ListRunsResponse, ListWarningsRequest,
-    ListWarningsResponse, Run,
+use hms_proto::{
+    controller::v1::{
+        CancelRequest, GetRunRequest, ListRunsRequest, ListRunsResponse, ListWarningsRequest,
+        ListWarningsResponse, Run,
+    },
+    names::{HostName, ScriptName},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,6 +21,7 @@ use utoipa::IntoParams;
 use super::{
     bearer::Bearer,
     problem::{Details, Problem},
+    query,
     shape::{self, Page},
 };
 use crate::state::State;
@@ -27,9 +31,11 @@ use crate::state::State;
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// Only of this script.
+    #[serde(deserialize_with = "query::named::<ScriptName, _>")]
     #[param(required = false)]
     script: String,
     /// Only on this host.
+    #[serde(deserialize_with = "query::named::<HostName, _>")]
     #[param(required = false)]
     host: String,
     /// Only by this person.
@@ -42,6 +48,7 @@ pub(super) struct Asked {
     #[param(required = false)]
     schedule_id: String,
     /// 1 to 200. Default 50.
+    #[serde(deserialize_with = "query::up_to::<200, _>")]
     #[param(required = false, minimum = 1, maximum = 200)]
     limit: u32,
     /// `next_cursor` of the page before.
@@ -95,6 +102,7 @@ pub(super) async fn cancel(
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Only of this host.
+    #[serde(deserialize_with = "query::named::<HostName, _>")]
     #[param(required = false)]
     host: String,
 }

@@ -264,6 +264,7 @@ fn lacks(path: &str, verb: &str, operation: &Value) -> Vec<String> {
     };
     must(secured || path.starts_with("/api/auth/"), "no security");
     must(operation["responses"].get("default").is_some(), "no default answer");
+    must(operation.get("parameters").is_none_or(Value::is_array), "parameters that are no list");
     must(operation["summary"].is_string() || operation["description"].is_string(), "no description");
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let schema = &parameter["schema"];

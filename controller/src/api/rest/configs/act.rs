@@ -28,7 +28,7 @@ use super::{
         json::Body,
         problem::{self, Details, Problem},
     },
-    Where, fault, host,
+    Where, fault, file, host,
 };
 use crate::{api::configs, auth::Caller, state::State};
 
@@ -179,7 +179,7 @@ pub(crate) async fn put(
     Body(new): Body<NewContent>,
 ) -> Result<Response, Problem> {
     let host = host(&state, &caller, asked)?;
-    let path = configs::path_of(&site.map_err(Problem::of(&caller))?);
+    let path = file(&caller, site)?;
     let Some(expected) = expected(&headers) else {
         let fault = Fault::invalid("the request does not say which version it replaces")
             .hint("Send `If-Match` with the ETag of the file, or `If-None-Match: *` for a new one.");
@@ -235,7 +235,7 @@ pub(crate) async fn restore(
     Body(wanted): Body<Restore>,
 ) -> Result<Json<Applied>, Problem> {
     let host = host(&state, &caller, asked)?;
-    let path = configs::path_of(&site.map_err(Problem::of(&caller))?);
+    let path = file(&caller, site)?;
     let version = state.gate.nginx_history(&caller).get(GetVersionRequest { id: wanted.version_id }).await;
     let version = version.map_err(Problem::of(&caller))?.into_inner();
     if version.path != path {

@@ -30,7 +30,7 @@ use super::{
         problem::{Details, Problem},
         shape,
     },
-    Where, fault, host,
+    Where, fault, file, host,
 };
 use crate::{api::configs, auth::Caller, state::State};
 
@@ -92,7 +92,7 @@ pub(crate) async fn get(
     asked: Result<Query<Where>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let host = host(&state, &caller, asked)?;
-    let path = configs::path_of(&site.map_err(Problem::of(&caller))?);
+    let path = file(&caller, site)?;
     let file = state.gate.nginx(&caller, &host).get(GetNginxRequest { path }).await;
     let file = file.map_err(Problem::of(&caller))?.into_inner();
     let tag = format!("\"{}\"", file.sha256);
@@ -140,7 +140,7 @@ pub(crate) async fn versions(
         host: configs::host(&state, &caller, asked.host.as_deref())
             .map_err(Problem::of(&caller))?
             .to_string(),
-        path: configs::path_of(&site.map_err(Problem::of(&caller))?),
+        path: file(&caller, site)?,
         limit: asked.limit.unwrap_or_default(),
         before_id: before.map_err(Problem::of(&caller))?,
     };
