@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs on the machine")]
 
 mod access;
+mod api;
 mod apps_deploy;
 mod apps_failures;
 mod apps_host;

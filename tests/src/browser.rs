@@ -61,7 +61,7 @@ async fn start(mut node: Command, script: &str, variables: &[(&str, &str)]) -> R
 }
 
 /// `npm ci`, unless the packages of this very lock file are there.
-fn install(folder: &Path) -> Result<()> {
+pub(crate) fn install(folder: &Path) -> Result<()> {
     let guard =
         OpenOptions::new().create(true).write(true).truncate(false).open(paths::cache().join("npm.lock"))?;
     guard.lock().context("cannot lock the browser tests' packages")?;

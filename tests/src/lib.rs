@@ -10,11 +10,13 @@
 //! - [`journals`]: journal files of every form, and [`fuzz`], which damages them.
 //! - [`people`]: accounts, and how people get in.
 //! - [`browser`]: runs scripts that use the pages through a real browser.
+//! - [`api`]: what tests the API from outside.
 //! - [`paths`]: where things are kept between runs.
 //! - [`command`]: runs programs on the machine.
 
 #![expect(clippy::disallowed_methods, reason = "the test bed's work is to start programs on the machine")]
 
+pub mod api;
 pub mod broken;
 pub mod browser;
 pub mod command;
