@@ -121,8 +121,11 @@ impl AccessLayer {
         let (caller, rule, peer) = match (decided, peer) {
             (Ok((caller, rule)), Some(peer)) => (caller, rule, peer),
             (Err(fault), peer) => {
-                let peer = peer.map(|p| format!("{} at {}", p.identity, p.address));
-                tracing::warn!(path, peer, reason = fault.message, "refused a call");
+                let told = peer.as_ref().map(|p| format!("{} at {}", p.identity, p.address));
+                tracing::warn!(path, peer = told, reason = fault.message, "refused a call");
+                if let Some(peer) = peer {
+                    self.refused(&peer, request, &fault).await;
+                }
                 return Ok(Status::from(fault).into_http());
             }
             (Ok(_), None) => return Ok(Status::from(nobody()).into_http()),
@@ -137,6 +140,17 @@ impl AccessLayer {
         // Services of gRPC itself have streams, too.
         let streams = rule.is_none_or(Rule::streams);
         Ok(if streams { self.bound(response, &peer) } else { response })
+    }
+
+    /// Leaves a record of what a person may not do here; what comes by way of the controller is in its own audit.
+    async fn refused(&self, peer: &Peer, request: Request<Body>, fault: &Fault) {
+        let path = request.uri().path().to_owned();
+        let rule = access::rule(&path).filter(|_| path.starts_with("/hms.host."));
+        let caller = caller_of(&peer.identity, request.headers()).ok().filter(|caller| caller.direct);
+        let (Some(rule), Some(caller)) = (rule, caller) else { return };
+        let body = Limited::new(request.into_body(), MUTATION_MAX).collect().await;
+        let told = body.ok().and_then(|body| describe(rule, &body.to_bytes())).unwrap_or_default();
+        self.spool.refused(&caller, peer.address, (&path, told), fault).await;
     }
 
     /// Runs a change to its end, even when the caller goes away. Made directly, it is in the spool before it begins.
@@ -160,8 +174,7 @@ impl AccessLayer {
         };
         let mut record = None;
         if caller.direct {
-            // Five bytes of gRPC framing come before the message.
-            let told = body.get(5..).and_then(|m| rule.describe_request(m)).unwrap_or_default();
+            let told = describe(rule, &body).unwrap_or_default();
             match self.spool.intent(caller, peer.address, &path, told).await {
                 Ok(intent) => record = Some(intent),
                 Err(fault) => return Status::from(fault).into_http(),
@@ -194,6 +207,11 @@ impl AccessLayer {
         };
         response.map(|inner| Body::new(Bounded { inner, end: Some(Box::pin(end)) }))
     }
+}
+
+/// What a request asks for. Five bytes of gRPC framing come before the message.
+fn describe(rule: &Rule, body: &[u8]) -> Option<serde_json::Value> {
+    rule.describe_request(body.get(5..)?)
 }
 
 fn most_bytes(path: &str) -> usize {

@@ -198,18 +198,20 @@ async fn a_controller_says_for_whom_it_calls() {
 async fn what_an_operator_does_directly_is_in_the_spool() {
     let agent = Agent::start().await;
     let spool = agent.state.path().join("audit/direct.jsonl");
-    start(agent.operator("viewer"), &[]).await;
     start(agent.controller(), &[(ROLE_KEY, "operator")]).await;
     facts(agent.operator("viewer")).await.unwrap();
     assert_eq!(std::fs::read_to_string(&spool).unwrap(), "");
+    start(agent.operator("viewer"), &[]).await;
     start(agent.operator("operator"), &[]).await;
     let text = std::fs::read_to_string(&spool).unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(lines.len(), 2, "{text}");
-    assert_eq!(lines[0]["method"], "/hms.host.v1.UnitService/Start");
-    assert_eq!(lines[0]["request"]["unit"], "../x");
-    assert_eq!(lines[1]["outcome"], "failed");
-    assert_eq!(lines[0]["id"], lines[1]["id"]);
+    assert_eq!(lines.len(), 4, "{text}");
+    for (pair, outcome) in lines.chunks(2).zip(["denied", "failed"]) {
+        assert_eq!(pair[0]["method"], "/hms.host.v1.UnitService/Start");
+        assert_eq!(pair[0]["request"]["unit"], "../x");
+        assert_eq!(pair[1]["outcome"], outcome);
+        assert_eq!(pair[0]["id"], pair[1]["id"]);
+    }
 }
 
 #[tokio::test]

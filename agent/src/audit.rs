@@ -32,6 +32,10 @@ use crate::access::Caller;
 const SPOOL_MAX: u64 = 16 * 1024 * 1024;
 /// Of a longer request only its length is told: a hundred of them fit into a message.
 const PARAMS_MAX: usize = 16 * 1024;
+/// What was refused is written down no further than this: nobody who may do nothing can fill the spool for those who may.
+const REFUSED_MAX: u64 = 4 * 1024 * 1024;
+/// Of why a call failed.
+const MESSAGE_MAX: usize = 500;
 /// Kept free for outcomes of changes that have begun.
 const RESERVE: u64 = 1024 * 1024;
 
@@ -73,7 +77,8 @@ impl Spool {
         let path = folder.join("direct.jsonl");
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)?;
         for id in dangling(&mut file)? {
-            append(&file, &outcome_of(id, "unknown", "the agent stopped before the outcome was known"))?;
+            let outcome = outcome_of(id, "unknown", "the agent stopped before the outcome was known");
+            append(&file, &lines(&[outcome])?)?;
         }
         Ok(Self { file: Arc::new(Mutex::new(file)), path })
     }
@@ -86,19 +91,9 @@ impl Spool {
         method: &str,
         request: serde_json::Value,
     ) -> Result<Intent, Fault> {
-        let id = Uuid::now_v7();
-        let record = Record::Intent {
-            id,
-            time_usec: now_usec(),
-            request_id: caller.request_id.clone(),
-            actor: caller.actor.clone(),
-            role: role_word(caller.role).to_owned(),
-            address,
-            method: method.to_owned(),
-            request,
-        };
+        let (id, record) = intent_of(caller, address, method, request);
         let full = SPOOL_MAX - RESERVE;
-        self.write(record, full).await.map_err(|error| {
+        self.write(&[record], full).await.map_err(|error| {
             tracing::error!(%error, "cannot write the audit spool");
             Fault::new(
                 FaultKind::Unavailable,
@@ -111,10 +106,28 @@ impl Spool {
 
     /// Writes what became of it.
     pub(crate) async fn outcome(&self, intent: Intent, fault: Option<&Fault>) {
-        let (outcome, message) =
-            fault.map_or(("ok", String::new()), |f| (f.row().outcome, f.message.chars().take(500).collect()));
-        if let Err(error) = self.write(outcome_of(intent.0, outcome, &message), SPOOL_MAX).await {
+        let (outcome, message) = fault.map_or(("ok", String::new()), |f| {
+            (f.row().outcome, f.message.chars().take(MESSAGE_MAX).collect())
+        });
+        if let Err(error) = self.write(&[outcome_of(intent.0, outcome, &message)], SPOOL_MAX).await {
             tracing::error!(%error, id = %intent.0, outcome, "cannot write an outcome to the audit spool");
+        }
+    }
+
+    /// Writes that a direct call was refused.
+    pub(crate) async fn refused(
+        &self,
+        caller: &Caller,
+        address: SocketAddr,
+        call: (&str, serde_json::Value),
+        fault: &Fault,
+    ) {
+        let (method, request) = call;
+        let (id, intent) = intent_of(caller, address, method, request);
+        let message = fault.message.chars().take(MESSAGE_MAX).collect::<String>();
+        let records = [intent, outcome_of(id, "denied", &message)];
+        if let Err(error) = self.write(&records, REFUSED_MAX).await {
+            tracing::error!(%error, caller = caller.actor, method, "refused a call, and cannot record it");
         }
     }
 
@@ -142,28 +155,64 @@ impl Spool {
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
-    async fn write(&self, record: Record, most: u64) -> io::Result<()> {
+    /// Writes all of them, or none.
+    async fn write(&self, records: &[Record], most: u64) -> io::Result<()> {
         let file = self.file.clone();
+        let lines = lines(records)?;
         let work = move || {
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
             if file.metadata()?.len() >= most {
                 return Err(io::Error::other("the audit spool is full"));
             }
-            append(&file, &record)
+            append(&file, &lines)
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
+}
+
+fn intent_of(
+    caller: &Caller,
+    address: SocketAddr,
+    method: &str,
+    request: serde_json::Value,
+) -> (Uuid, Record) {
+    let id = Uuid::now_v7();
+    let record = Record::Intent {
+        id,
+        time_usec: now_usec(),
+        request_id: caller.request_id.clone(),
+        actor: caller.actor.clone(),
+        role: role_word(caller.role).to_owned(),
+        address,
+        method: method.to_owned(),
+        request,
+    };
+    (id, record)
 }
 
 fn outcome_of(id: Uuid, outcome: &str, message: &str) -> Record {
     Record::Outcome { id, time_usec: now_usec(), outcome: outcome.to_owned(), message: message.to_owned() }
 }
 
-fn append(mut file: &File, record: &Record) -> io::Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    file.write_all(&line)?;
-    file.sync_data()
+fn lines(records: &[Record]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut lines, record)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// What a full disk cut short is taken back: the next line must not go on in it.
+fn append(mut file: &File, lines: &[u8]) -> io::Result<()> {
+    let whole = file.metadata()?.len();
+    let written = file.write_all(lines).and_then(|()| file.sync_data());
+    if written.is_err()
+        && let Err(error) = file.set_len(whole)
+    {
+        tracing::error!(%error, "cannot take back half a line of the audit spool");
+    }
+    written
 }
 
 /// The intents without an outcome. A last line that a crash cut short is ended, so that the next one is whole.
@@ -259,6 +308,9 @@ fn now_usec() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod every_method_tests;
 
 #[cfg(test)]
 mod tests {
