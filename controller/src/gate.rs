@@ -3,6 +3,8 @@
 //! Every call is a gRPC request of the contract. It comes from the mTLS port, or from a web or REST handler through
 //! [`Gate::units`] and its siblings, and goes to a service of the controller or, undecoded, to the agent of a host.
 
+#[cfg(test)]
+mod audit_tests;
 mod local;
 
 use std::time::{Duration, Instant};
@@ -25,7 +27,7 @@ use uuid::Uuid;
 
 use self::local::Authorised;
 use crate::{
-    audit::Changed,
+    audit::{self, Changed},
     auth::Caller,
     db::{self, audit::Intent},
     fleet::Change,
@@ -53,6 +55,8 @@ const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerR
 pub(crate) struct Gate {
     core: std::sync::Arc<Core>,
     services: Router,
+    /// For what changes something: [`ACTION`].
+    patience: Duration,
 }
 
 /// One call that was found to be allowed.
@@ -66,7 +70,7 @@ struct Call {
 impl Gate {
     /// A gate before the controller's own services.
     pub(crate) fn new(core: std::sync::Arc<Core>, services: Router) -> Self {
-        Self { core, services }
+        Self { core, services, patience: ACTION }
     }
 
     /// Handles a call. Its caller is in the request's extensions; without one it is refused.
@@ -75,25 +79,20 @@ impl Gate {
             Ok(read) => read,
             Err(fault) => return refuse(fault),
         };
-        match rule {
-            Some(rule) if !may(rule, &request, call.caller.role) => {
-                let fault = too_low(&call.caller, rule);
-                refuse(self.deny(call, fault, None).await)
-            }
-            Some(rule) if rule.confirm && call.caller.confirmed.is_none() => {
-                let fault = unconfirmed(&call.caller);
-                refuse(self.deny(call, fault, None).await)
-            }
-            Some(rule) if rule.mutates => {
-                // Runs to its end even when the caller goes away: what has begun must get its outcome.
-                let work = tokio::spawn(async move { self.perform(call, rule, request).await });
-                work.await.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a call broke off");
-                    refuse(Fault::new(FaultKind::Internal, "the call broke off inside the controller"))
-                })
-            }
-            _ => self.look(call, rule, request).await,
+        let Some(rule) = rule else { return self.look(call, None, request).await };
+        if let Some(fault) = refusal(rule, &request, &call.caller) {
+            let params = described(rule, request.into_body()).await;
+            return refuse(self.deny(call, fault, params).await);
         }
+        if !rule.mutates {
+            return self.look(call, Some(rule), request).await;
+        }
+        // Runs to its end even when the caller goes away: what has begun must get its outcome.
+        let work = tokio::spawn(async move { self.perform(call, rule, request).await });
+        work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call broke off");
+            refuse(Fault::new(FaultKind::Internal, "the call broke off inside the controller"))
+        })
     }
 
     /// Refuses, and leaves a record of it.
@@ -109,7 +108,7 @@ impl Gate {
 
     fn intent(&self, call: &Call, params: Option<serde_json::Value>) -> Intent {
         let params = params.unwrap_or_default();
-        let text = |name: &str| params.get(name).and_then(|v| v.as_str()).map(ToOwned::to_owned);
+        let named = || params.get("host").and_then(|host| host.as_str()).unwrap_or_default().to_owned();
         Intent {
             request_id: call.caller.request_id,
             actor: call.caller.name.clone(),
@@ -117,14 +116,8 @@ impl Gate {
             source: call.caller.source,
             address: call.caller.address,
             method: call.path.clone(),
-            host: call.host.as_ref().map(ToString::to_string).or_else(|| text("host")).unwrap_or_default(),
-            target: ["unit", "key", "script", "name"]
-                .into_iter()
-                .find_map(text)
-                .or_else(|| params.get("spec")?.get("key")?.as_str().map(ToOwned::to_owned))
-                .or_else(|| text("id"))
-                .filter(|_| params.get("changes").is_none())
-                .unwrap_or_else(|| paths(&params)),
+            host: call.host.as_ref().map_or_else(named, ToString::to_string),
+            target: audit::target(&params),
             params,
         }
     }
@@ -144,24 +137,22 @@ impl Gate {
             return refuse(self.deny(call, fault, Some(params)).await);
         }
         let call = Call { caller: call.caller.for_record(), ..call };
-        if let Err(error) = db::audit::intent(&self.core.db, &self.intent(&call, Some(params))).await {
-            tracing::error!(%error, "cannot record an intent");
-            let fault =
-                Fault::new(FaultKind::Unavailable, "the audit cannot be written, so nothing was done");
-            return refuse(fault.hint("Check that PostgreSQL runs; HMS reconnects by itself."));
+        if let Err(fault) = audit::begin(&self.core.db, &self.intent(&call, Some(params))).await {
+            return refuse(fault);
         }
         self.core.fleet.tell(Change::Activity);
         let configs = Changing::begin(&self.core, &call.path, call.host.as_ref()).await;
         let request = Request::from_parts(parts, Body::from(body.clone()));
-        let answer = tokio::time::timeout(ACTION, self.dispatch(&call, request)).await;
+        let answer = tokio::time::timeout(self.patience, self.dispatch(&call, request)).await;
         let answer =
             answer.unwrap_or_else(|_| Err(Fault::new(FaultKind::Unknown, "no answer came within 120 s")));
-        let (response, fault) = match answer {
+        let (response, fault, answer) = match answer {
             Ok(response) => finished(response).await,
-            Err(fault) => (refuse(fault.clone()), Some(fault)),
+            Err(fault) => (refuse(fault.clone()), Some(fault), Bytes::new()),
         };
         let (outcome, detail) = fault.as_ref().map_or(("ok", ""), |f| (f.row().outcome, f.message.as_str()));
-        let changed = response.extensions().get::<Changed>();
+        let on_host = || configs.as_ref()?.changed(message, message_of(&answer)?);
+        let changed = response.extensions().get::<Changed>().cloned().or_else(on_host);
         self.close(&call, begun, outcome, detail, changed).await;
         if let Some(configs) = configs {
             configs.end(&call.caller, message, fault.as_ref()).await;
@@ -175,12 +166,12 @@ impl Gate {
         begun: Instant,
         outcome: &'static str,
         detail: &str,
-        changed: Option<&Changed>,
+        changed: Option<Changed>,
     ) {
         let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(request_id = %call.caller.request_id, caller = %call.caller.name, source = call.caller.source.word(), method = %call.path,
             host = call.host.as_ref().map_or("", HostName::as_str), outcome, took_ms, "call");
-        self.record(call.caller.request_id, outcome, detail.to_owned(), took_ms, changed.cloned()).await;
+        self.record(call.caller.request_id, outcome, detail.to_owned(), took_ms, changed).await;
         self.core.fleet.tell(Change::Activity);
     }
 
@@ -298,6 +289,15 @@ impl Gate {
     }
 }
 
+/// Why a caller may not make such a call, whatever it is about.
+fn refusal(rule: &Rule, request: &Request<Body>, caller: &Caller) -> Option<Fault> {
+    match () {
+        () if !may(rule, request, caller.role) => Some(too_low(caller, rule)),
+        () if rule.confirm && caller.confirmed.is_none() => Some(unconfirmed(caller)),
+        () => None,
+    }
+}
+
 fn may(rule: &Rule, request: &Request<Body>, role: Role) -> bool {
     match request.extensions().get::<Authorised>() {
         Some(Authorised) => rule.allows_controller(role),
@@ -347,21 +347,16 @@ fn host_of(headers: &HeaderMap, path: &str) -> Result<Option<HostName>, Fault> {
     Ok(Some(HostName::try_from(host)?))
 }
 
-/// What a change of several files is about: `sites-available/cigar`, `nginx.conf and 2 more`.
-fn paths(params: &serde_json::Value) -> String {
-    let changes = params.get("changes").and_then(|c| c.as_array());
-    let mut paths = changes.into_iter().flatten().filter_map(|c| c.get("path")?.as_str());
-    let first = paths.next().unwrap_or_default();
-    match paths.count() {
-        0 => first.to_owned(),
-        more => format!("{first} and {more} more"),
-    }
-}
-
 /// A request's body, which is small.
 async fn whole(body: Body) -> Result<Bytes, Fault> {
     let body = Limited::new(body, LARGEST).collect().await;
     Ok(body.map_err(|_| Fault::invalid("the request is larger than 4 MiB, or broke off"))?.to_bytes())
+}
+
+/// What a call asks for that is not let through, if that can be read.
+async fn described(rule: &Rule, body: Body) -> Option<serde_json::Value> {
+    let body = whole(body).await.ok()?;
+    rule.describe_request(message_of(&body)?)
 }
 
 /// The one message of a unary request: five bytes of prefix, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message").
@@ -371,14 +366,15 @@ fn message_of(body: &Bytes) -> Option<&[u8]> {
     (prefix[0] == 0 && length as usize == message.len()).then_some(message)
 }
 
-/// Reads a unary response to its end: whether it is a fault stands in the trailers, or in the head when there is no body.
-async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>) {
+/// Reads a unary response to its end, and gives it with its bytes: whether it is a fault stands in the trailers, or in the head when
+/// there is no body.
+async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>, Bytes) {
     let (parts, body) = response.into_parts();
     let collected = match Limited::new(body, LARGEST).collect().await {
         Ok(collected) => collected,
         Err(error) => {
             let fault = Fault::new(FaultKind::Unknown, format!("the answer broke off: {error}"));
-            return (refuse(fault.clone()), Some(fault));
+            return (refuse(fault.clone()), Some(fault), Bytes::new());
         }
     };
     let trailers = collected.trailers().cloned();
@@ -391,8 +387,9 @@ async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>) {
         Some(status) => Some(Fault::from_status(&status)),
         None => Some(Fault::new(FaultKind::Unknown, "the answer has no status")),
     };
-    let data = http_body_util::Full::new(collected.to_bytes()).with_trailers(async move { trailers.map(Ok) });
-    (Response::from_parts(parts, Body::new(data)), fault)
+    let bytes = collected.to_bytes();
+    let data = http_body_util::Full::new(bytes.clone()).with_trailers(async move { trailers.map(Ok) });
+    (Response::from_parts(parts, Body::new(data)), fault, bytes)
 }
 
 fn ended_login() -> HeaderMap {

@@ -8,11 +8,17 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Generate as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Marks the form: XChaCha20-Poly1305, 24 bytes of nonce and then the ciphertext.
 const FORM: &str = "hms1:";
 const NONCE: usize = 24;
+/// The key of marks is made of the master key with this, and serves for nothing else.
+const MARKS: &[u8] = b"hms-marks-v1";
+/// Bytes of a mark.
+const MARK: usize = 16;
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "master-key";
 
@@ -58,6 +64,7 @@ pub(crate) enum SealError {
 /// Holds the master key.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
+    marks: Hmac<Sha256>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -70,8 +77,9 @@ impl Sealer {
     /// With this master key.
     pub(crate) fn new(mut key: [u8; 32]) -> Self {
         let cipher = XChaCha20Poly1305::new(&key.into());
+        let marks = keyed(&key).chain_update(MARKS).finalize().into_bytes();
         key.zeroize();
-        Self { cipher }
+        Self { cipher, marks: keyed(&marks) }
     }
 
     /// With the master key that systemd handed over.
@@ -99,6 +107,13 @@ impl Sealer {
         Ok(format!("{FORM}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
     }
 
+    /// A keyed hash of a secret at its place, in hex: two of them say whether the secret is the same, and nothing else to whoever
+    /// has not the master key.
+    pub(crate) fn mark(&self, place: Place<'_>, secret: &[u8]) -> String {
+        let mark = self.marks.clone().chain_update(place.bytes()).chain_update(secret).finalize();
+        hex::encode(&mark.into_bytes()[..MARK])
+    }
+
     /// Opens what was sealed for this place.
     pub(crate) fn open(&self, place: Place<'_>, text: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let opened = || {
@@ -113,6 +128,10 @@ impl Sealer {
             row: place.row.into(),
         })
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("any length is a key")
 }
 
 #[cfg(test)]
@@ -158,6 +177,19 @@ mod tests {
         fn nonsense_is_an_error_and_no_panic(text in "(hms1:)?.{0,80}") {
             prop_assert!(sealer().open(PLACE, &text).is_err());
         }
+    }
+
+    #[test]
+    fn a_mark_is_that_of_one_secret_at_one_place_under_one_key() {
+        let mark = sealer().mark(PLACE, b"canary");
+        assert_eq!((mark.len(), &mark), (32, &sealer().mark(PLACE, b"canary")));
+        let others = [
+            sealer().mark(PLACE, b"canary2"),
+            sealer().mark(Place { row: "rum", ..PLACE }, b"canary"),
+            sealer().mark(Place { row: "cigarcan", ..PLACE }, b"ary"),
+            Sealer::new([8; 32]).mark(PLACE, b"canary"),
+        ];
+        assert!(others.iter().all(|other| *other != mark), "{mark} {others:?}");
     }
 
     #[test]

@@ -67,7 +67,6 @@ async fn intent(core: &Core, host: &str, call: &DirectCall, request_id: Uuid) ->
         None => None,
     };
     let request: Value = serde_json::from_str(&call.params).unwrap_or_default();
-    let named = |name: &str| request.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
     Ok(Intent {
         request_id,
         actor: user.map_or_else(|| call.identity.clone(), |user| user.username),
@@ -76,7 +75,7 @@ async fn intent(core: &Core, host: &str, call: &DirectCall, request_id: Uuid) ->
         address: call.address.parse().ok().map(|address: SocketAddr| address.ip()),
         method: call.method.clone(),
         host: host.to_owned(),
-        target: ["unit", "key", "script", "name", "id"].into_iter().find_map(named).unwrap_or_default(),
+        target: super::target(&request),
         params: json!({
             "request": request,
             "role": call.role,

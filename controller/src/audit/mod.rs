@@ -4,22 +4,40 @@
 mod changed;
 mod collect;
 mod heads;
+mod target;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 pub(crate) use changed::Changed;
-use hms_proto::chain::Verifier;
+use hms_proto::{
+    chain::{self, Kept, Verifier},
+    controller::v1::AuditRow,
+    fault::{Fault, FaultKind},
+};
+use sqlx::PgPool;
+pub(crate) use target::target;
 use uuid::Uuid;
 
 use crate::{
-    db,
+    db::{self, audit::Intent},
     fleet::{Host, LinkState},
     state::Core,
 };
+
+/// Records an intent. What it speaks of must not be done unless this succeeded, whatever the reason.
+pub(crate) async fn begin(db: &PgPool, intent: &Intent) -> Result<(), Fault> {
+    db::audit::intent(db, intent).await.map(drop).map_err(|error| {
+        tracing::error!(%error, request_id = %intent.request_id, "cannot record an intent");
+        Fault::new(FaultKind::Unavailable, "the audit cannot be written, so nothing was done")
+            .hint("Check that PostgreSQL runs and has space; HMS reconnects by itself.")
+    })
+}
 
 /// How often it is looked who is connected.
 const LOOK: Duration = Duration::from_secs(5);
@@ -42,7 +60,17 @@ pub(crate) struct Held {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     held: Mutex<HashMap<Uuid, Held>>,
-    verified: Mutex<(Verifier, String)>,
+    verified: Mutex<Verified>,
+}
+
+#[derive(Debug, Default)]
+struct Verified {
+    /// None until it is known where to go on.
+    verifier: Option<Verifier>,
+    /// Up to which row that is kept for the next start.
+    kept: i64,
+    /// What is wrong with the row after it.
+    broken: String,
 }
 
 impl Watched {
@@ -53,8 +81,12 @@ impl Watched {
 
     /// Up to which row the chain was verified, and what is wrong with the one after it.
     pub(crate) fn verified(&self) -> (i64, String) {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        (verified.0.seq, verified.1.clone())
+        let verified = self.look();
+        (verified.verifier.as_ref().map_or(0, |verifier| verifier.seq), verified.broken.clone())
+    }
+
+    fn look(&self) -> MutexGuard<'_, Verified> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,21 +126,62 @@ async fn visit(core: Arc<Core>, host: Arc<Host>) {
     }
 }
 
+/// Goes on after the row that was verified last before this start. Where that is not as it was, all is verified, and held against it.
+async fn resume(core: &Core) -> db::Result<Verifier> {
+    let Some((seq, hash)) = db::audit_chain::verified(&core.db).await? else {
+        return Ok(Verifier::default());
+    };
+    let row = db::audit_chain::rows(&core.db, seq, seq, 1).await?.pop();
+    Ok(match row.is_some_and(|row| row.seq == seq && row.hash == hash && chain::hash(&row) == hash) {
+        true => Verifier::after(seq, hash),
+        false => Verifier::default().with([Kept { by: "the controller itself".into(), seq, hash }]),
+    })
+}
+
 /// Verifies the rows that came since. A chain that was found broken stays so until somebody has looked, and started anew.
 async fn verify(core: &Core) -> db::Result<()> {
+    if core.audit.look().verifier.is_none() {
+        let verifier = resume(core).await?;
+        core.audit.look().verifier = Some(verifier);
+    }
     loop {
         let (from, broken) = core.audit.verified();
         if !broken.is_empty() {
             return Ok(());
         }
         let rows = db::audit_chain::rows(&core.db, from + 1, 0, AT_ONCE).await?;
-        let mut verified = core.audit.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(broken) = rows.iter().try_for_each(|row| verified.0.check(row)) {
-            tracing::error!(%broken, "the chain of the audit is broken");
-            verified.1 = broken.to_string();
-        }
+        core.audit.look().take(&rows);
         if rows.is_empty() {
-            return Ok(());
+            return keep(core).await;
         }
     }
+}
+
+impl Verified {
+    /// Verifies the next rows; none: the chain ends here.
+    fn take(&mut self, rows: &[AuditRow]) {
+        let Some(verifier) = &mut self.verifier else { return };
+        let found = match rows {
+            [] => verifier.end(),
+            rows => rows.iter().try_for_each(|row| verifier.check(row)),
+        };
+        if let Err(broken) = found {
+            tracing::error!(%broken, "the chain of the audit is broken");
+            self.broken = broken.to_string();
+        }
+    }
+
+    /// What the next start should know and does not yet.
+    fn news(&self) -> Option<(i64, String)> {
+        let verifier = self.verifier.as_ref()?;
+        (self.broken.is_empty() && verifier.seq > self.kept).then(|| (verifier.seq, verifier.hash.clone()))
+    }
+}
+
+/// The next start goes on from here.
+async fn keep(core: &Core) -> db::Result<()> {
+    let Some((seq, hash)) = core.audit.look().news() else { return Ok(()) };
+    db::audit_chain::set_verified(&core.db, seq, &hash).await?;
+    core.audit.look().kept = seq;
+    Ok(())
 }

@@ -6,7 +6,10 @@ use hms_proto::fault::Fault;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::db::{self, audit::Intent};
+use crate::{
+    audit,
+    db::{self, audit::Intent},
+};
 
 /// An intent that was recorded, and has no outcome yet.
 pub(crate) struct Record {
@@ -17,7 +20,7 @@ pub(crate) struct Record {
 impl Record {
     /// Records an intent. Without it nothing may be done.
     pub(crate) async fn open(db: &PgPool, intent: &Intent) -> Result<Self, Fault> {
-        db::audit::intent(db, intent).await?;
+        audit::begin(db, intent).await?;
         Ok(Self { request_id: intent.request_id, begun: Instant::now() })
     }
 

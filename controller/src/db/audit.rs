@@ -199,6 +199,20 @@ pub(crate) async fn recent(pool: &PgPool, limit: u32) -> Result<Vec<AuditRecord>
     list(pool, &ListAuditRequest { limit, ..ListAuditRequest::default() }).await
 }
 
+/// From now on no row can be added, because of this SQLSTATE; without one, rows can be added again.
+#[cfg(test)]
+pub(crate) async fn refuse(pool: &PgPool, code: &str) -> Result<()> {
+    let raise = format!(
+        "CREATE OR REPLACE FUNCTION refuse_audit() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'the audit takes no row' USING ERRCODE = '{code}'; END $$;
+        CREATE OR REPLACE TRIGGER refuse_audit BEFORE INSERT ON audit
+            FOR EACH ROW EXECUTE FUNCTION refuse_audit()"
+    );
+    let sql = if code.is_empty() { "DROP TRIGGER refuse_audit ON audit".into() } else { raise };
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await?;
+    Ok(())
+}
+
 #[derive(FromRow)]
 struct Row {
     seq: i64,

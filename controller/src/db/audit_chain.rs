@@ -22,6 +22,21 @@ pub(crate) async fn rows(db: impl PgExecutor<'_>, from: i64, to: i64, limit: i64
     Ok(rows.into_iter().map(AuditRow::from).collect())
 }
 
+/// The row up to which the controller has verified the chain, and its hash in hex.
+pub(crate) async fn verified(pool: &PgPool) -> Result<Option<(i64, String)>> {
+    let sql = "SELECT seq, encode(hash, 'hex') FROM audit_verified";
+    Ok(sqlx::query_as(sql).fetch_optional(pool).await?)
+}
+
+/// Remembers that row. It never goes back.
+pub(crate) async fn set_verified(pool: &PgPool, seq: i64, hash: &str) -> Result<()> {
+    let sql = "INSERT INTO audit_verified (seq, hash) VALUES ($1, decode($2, 'hex'))
+        ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
+        WHERE audit_verified.seq < excluded.seq";
+    sqlx::query(sql).bind(seq).bind(hash).execute(pool).await?;
+    Ok(())
+}
+
 #[derive(FromRow)]
 struct Row {
     seq: i64,

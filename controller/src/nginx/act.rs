@@ -11,8 +11,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{judge::Act, sync};
-use crate::{auth::Caller, db, fleet, state::Core};
+use super::{Picture, changed::changed, judge::Act, sync};
+use crate::{audit::Changed, auth::Caller, db, fleet, state::Core};
 
 const SERVICE: &str = "/hms.host.v1.NginxService/";
 /// The caller waits for the history no longer than this; the next look catches up.
@@ -24,6 +24,8 @@ pub(crate) struct Changing {
     host: Arc<fleet::Host>,
     turn: OwnedMutexGuard<()>,
     verb: String,
+    /// As it was last seen before.
+    seen: Arc<Picture>,
 }
 
 impl Changing {
@@ -32,7 +34,13 @@ impl Changing {
         let verb = method.strip_prefix(SERVICE)?.to_owned();
         let host = core.fleet.host(host?.as_str())?;
         let turn = core.nginx.turn(host.row.id).await;
-        Some(Self { core: core.clone(), host, turn, verb })
+        let seen = core.nginx.of(host.row.id);
+        Some(Self { core: core.clone(), host, turn, verb, seen })
+    }
+
+    /// What it changed, for the audit. `message` is the request, `answer` the response.
+    pub(crate) fn changed(&self, message: &[u8], answer: &[u8]) -> Option<Changed> {
+        changed(&self.verb, &self.seen.tree, message, answer)
     }
 
     /// Records what became of it. `message` is the request.

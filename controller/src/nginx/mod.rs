@@ -5,6 +5,7 @@
 //! did it and why ([`Changing`]).
 
 mod act;
+mod changed;
 mod judge;
 mod sync;
 mod text;

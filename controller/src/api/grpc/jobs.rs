@@ -97,7 +97,7 @@ impl JobService for Jobs {
 
     async fn add_schedule(&self, request: Request<AddScheduleRequest>) -> Result<Response<Schedule>, Status> {
         let caller = caller_of(&request)?.clone();
-        Ok(Response::new(schedules::add(&self.0, request.into_inner(), &caller).await?))
+        Ok(schedules::add(&self.0, request.into_inner(), &caller).await?)
     }
 
     async fn pause_schedule(
@@ -105,15 +105,14 @@ impl JobService for Jobs {
         request: Request<PauseScheduleRequest>,
     ) -> Result<Response<Schedule>, Status> {
         let PauseScheduleRequest { id, paused } = request.into_inner();
-        Ok(Response::new(schedules::pause(&self.0, &id, paused).await?))
+        Ok(schedules::pause(&self.0, &id, paused).await?)
     }
 
     async fn remove_schedule(
         &self,
         request: Request<RemoveScheduleRequest>,
     ) -> Result<Response<RemoveScheduleResponse>, Status> {
-        schedules::remove(&self.0, &request.get_ref().id).await?;
-        Ok(Response::new(RemoveScheduleResponse {}))
+        Ok(schedules::remove(&self.0, &request.get_ref().id).await?)
     }
 
     async fn list_warnings(

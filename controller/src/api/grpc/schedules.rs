@@ -2,13 +2,16 @@
 
 use chrono::Utc;
 use hms_proto::{
-    controller::v1::{AddScheduleRequest, RunRequest, Schedule},
+    controller::v1::{AddScheduleRequest, RemoveScheduleResponse, RunRequest, Schedule},
     fault::{Fault, FaultKind},
     host::v1::JobState,
 };
+use serde_json::json;
+use tonic::Response;
 
 use super::jobs::id;
 use crate::{
+    audit::Changed,
     auth::{Caller, Scope},
     db::{
         self,
@@ -40,7 +43,11 @@ fn is_within(row: &Row, scope: &Scope) -> bool {
 }
 
 /// Adds one, with the same checks as a run of it.
-pub(super) async fn add(core: &Core, wanted: AddScheduleRequest, caller: &Caller) -> Result<Schedule, Fault> {
+pub(super) async fn add(
+    core: &Core,
+    wanted: AddScheduleRequest,
+    caller: &Caller,
+) -> Result<Response<Schedule>, Fault> {
     let times = Times::parse(&wanted.cron)?;
     let target = wanted.target.unwrap_or_default();
     if !target.failed_of.is_empty() {
@@ -70,23 +77,41 @@ pub(super) async fn add(core: &Core, wanted: AddScheduleRequest, caller: &Caller
         user_id: caller.id,
         next_at: times.after(Utc::now()).ok_or_else(|| Fault::invalid("there is no next time"))?,
     };
-    shown(core, db::schedules::add(&core.db, &new).await?).await
+    let row = db::schedules::add(&core.db, &new).await?;
+    Ok(changed(None, Some(&row)).tell(shown(core, row).await?))
+}
+
+/// For the audit.
+fn changed(before: Option<&Row>, after: Option<&Row>) -> Changed {
+    let told = |row: &Row| {
+        json!({
+            "script": row.script,
+            "target": row.target.0,
+            "parameters": row.parameters.0,
+            "cron": row.cron,
+            "batch": row.batch,
+            "paused": row.paused,
+        })
+    };
+    Changed::of(before.map(told).as_ref(), after.map(told).as_ref())
 }
 
 /// Pauses one, or lets it go on from now.
-pub(super) async fn pause(core: &Core, text: &str, paused: bool) -> Result<Schedule, Fault> {
+pub(super) async fn pause(core: &Core, text: &str, paused: bool) -> Result<Response<Schedule>, Fault> {
     let id = id(text)?;
     let none = || Fault::not_found("schedule", text).hint("`hmsctl schedules` shows the schedules.");
-    let row = db::schedules::get(&core.db, id).await?.ok_or_else(none)?;
-    let next = Times::parse(&row.cron)?.after(Utc::now()).unwrap_or(row.next_at);
+    let before = db::schedules::get(&core.db, id).await?.ok_or_else(none)?;
+    let next = Times::parse(&before.cron)?.after(Utc::now()).unwrap_or(before.next_at);
     let row = db::schedules::pause(&core.db, id, paused, next).await?.ok_or_else(none)?;
-    shown(core, row).await
+    Ok(changed(Some(&before), Some(&row)).tell(shown(core, row).await?))
 }
 
 /// Removes one.
-pub(super) async fn remove(core: &Core, text: &str) -> Result<(), Fault> {
-    match db::schedules::remove(&core.db, id(text)?).await? {
-        true => Ok(()),
+pub(super) async fn remove(core: &Core, text: &str) -> Result<Response<RemoveScheduleResponse>, Fault> {
+    let id = id(text)?;
+    let before = db::schedules::get(&core.db, id).await?;
+    match db::schedules::remove(&core.db, id).await? {
+        true => Ok(changed(before.as_ref(), None).tell(RemoveScheduleResponse {})),
         false => Err(Fault::not_found("schedule", text).hint("`hmsctl schedules` shows the schedules.")),
     }
 }

@@ -10,6 +10,7 @@ use hms_proto::{
     },
     fault::{Fault, FaultKind},
     host::v1,
+    names::AppKey,
 };
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 use super::{apps::key, session::caller_of};
 use crate::{
     apps::secrets::{self, Wanted},
+    audit::Changed,
     state::Core,
 };
 
@@ -34,7 +36,10 @@ impl SecretService for Secrets {
 
     async fn set(&self, request: Request<SetSecretsRequest>) -> Result<Response<SecretsChange>, Status> {
         let by = caller_of(&request)?.name.clone();
-        Ok(Response::new(set(&self.0, request.into_inner(), &by).await?))
+        let asked = request.into_inner();
+        let (key, is_real) = (key(&asked.key)?, !asked.dry_run);
+        let change = set(&self.0, asked, &by).await?;
+        Ok(told(&self.0, &key, change, is_real).await)
     }
 
     async fn import(
@@ -45,13 +50,16 @@ impl SecretService for Secrets {
         let ImportSecretsRequest { key: app, text, replace, dry_run } = request.into_inner();
         let (key, text) = (key(&app)?, Zeroizing::new(text));
         let wanted = secrets::from_dotenv(&self.0, &key, &text, replace).await?;
-        Ok(Response::new(secrets::change(&self.0, &key, wanted, &by, dry_run).await?))
+        let change = secrets::change(&self.0, &key, wanted, &by, dry_run).await?;
+        Ok(told(&self.0, &key, change, !dry_run).await)
     }
 
     async fn rotate(&self, request: Request<RotateSecretRequest>) -> Result<Response<SecretsChange>, Status> {
         let by = caller_of(&request)?.name.clone();
         let asked = request.get_ref();
-        Ok(Response::new(secrets::rotate(&self.0, &key(&asked.key)?, &asked.name, &by).await?))
+        let key = key(&asked.key)?;
+        let change = secrets::rotate(&self.0, &key, &asked.name, &by).await?;
+        Ok(told(&self.0, &key, change, true).await)
     }
 
     async fn reveal(&self, request: Request<RevealSecretRequest>) -> Result<Response<v1::Secret>, Status> {
@@ -67,6 +75,24 @@ impl SecretService for Secrets {
         let set = secrets::at(&self.0, &key, asked.version).await?;
         let secrets = secrets::export(&self.0, &key, &set)?;
         Ok(Response::new(ExportSecretsResponse { version: set.version(), secrets }))
+    }
+}
+
+/// The answer; the audit gets keyed hashes of what is another now.
+async fn told(core: &Core, key: &AppKey, change: SecretsChange, is_real: bool) -> Response<SecretsChange> {
+    let names = || [&change.added, &change.changed, &change.removed].into_iter().flatten();
+    if !is_real || names().next().is_none() {
+        return Response::new(change);
+    }
+    let before = secrets::marks(core, key, change.version.saturating_sub(1), names()).await;
+    let after = secrets::marks(core, key, change.version, names()).await;
+    match (before, after) {
+        (Ok(before), Ok(after)) => Changed::of(Some(&before), Some(&after)).tell(change),
+        // It is done: what cannot be told of it changes nothing.
+        (Err(fault), _) | (_, Err(fault)) => {
+            tracing::warn!(app = %key, reason = %fault, "the audit does not say which secrets are another");
+            Response::new(change)
+        }
     }
 }
 

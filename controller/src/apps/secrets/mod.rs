@@ -2,6 +2,8 @@
 
 mod change;
 
+use std::collections::BTreeMap;
+
 use hms_proto::{
     controller::v1::{ListSecretsResponse, SecretInfo},
     fault::{Fault, FaultKind},
@@ -138,6 +140,23 @@ fn info(row: Row) -> SecretInfo {
         changed_by: row.created_by,
         length: u32::try_from(row.length).unwrap_or_default(),
     }
+}
+
+/// What the audit says of these secrets at a version: keyed hashes, and null for one that is not there.
+pub(crate) async fn marks<'a>(
+    core: &Core,
+    key: &AppKey,
+    version: u32,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<BTreeMap<String, Option<String>>, Fault> {
+    let mut connection = core.db.acquire().await.map_err(db::Error::from)?;
+    let version = i32::try_from(version).unwrap_or(i32::MAX);
+    let set = read(&mut connection, core.pki.sealer(), key, version).await?;
+    let mark = |name: &String| {
+        let place = Place { table: "audit", column: name, row: key.as_str() };
+        set.get(name).map(|secret| core.pki.sealer().mark(place, secret.value.as_bytes()))
+    };
+    Ok(names.map(|name| (name.clone(), mark(name))).collect())
 }
 
 /// As sealed texts, which only this installation can open, and only for these names of this app.
