@@ -244,7 +244,8 @@ impl Gate {
             Err(fault) => return refuse(fault),
         };
         match tokio::time::timeout(LOOK, self.dispatch(&call, request)).await {
-            Ok(Ok(response)) if rule.is_some_and(Rule::streams) => {
+            // Services of gRPC itself have streams, too.
+            Ok(Ok(response)) if rule.is_none_or(Rule::streams) => {
                 response.map(|body| Body::new(StreamBody::new(self.while_logged_in(call.caller, body))))
             }
             Ok(Ok(response)) => response,
@@ -394,7 +395,8 @@ async fn finished(response: Response<Body>) -> (Response<Body>, Option<Fault>, B
 
 fn ended_login() -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    let status = Status::from(Fault::new(FaultKind::Unauthenticated, "your login has ended"));
+    let fault = Fault::new(FaultKind::Unauthenticated, "your login has ended");
+    let status = Status::from(fault.hint("Log in again; in a terminal with `hmsctl login`."));
     // Fails only for a message that is no header value, and this one is.
     status.add_header(&mut trailers).unwrap_or_else(|error| tracing::error!(%error, "cannot write a status"));
     trailers

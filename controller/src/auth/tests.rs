@@ -349,10 +349,16 @@ async fn a_terminal_is_let_in_by_certificate_session_and_user_together(pool: PgP
 
     let less = peer(&terminal.issued.serial, user.id, Role::Viewer);
     assert_eq!(operator_at(&pool, &less, now).await?.role, Role::Viewer, "the certificate's role is lower");
-    db::users::set_role(&pool, "ada", Role::Operator).await?;
+    db::users::edit(&pool, user.id, Role::Operator, &user.limit()).await?;
     assert_eq!(operator_at(&pool, &ours, now).await?.role, Role::Operator, "the user's role is lower");
     auth.revoke(&caller, &caller.session.unwrap().to_string()).await?;
     assert!(operator_at(&pool, &ours, now).await.is_err());
+    let ours = peer(&login().await?.issued.serial, user.id, Role::Admin);
+    assert!(operator_at(&pool, &ours, now).await.is_ok());
+    db::users::set_role(&pool, "ada", Role::Operator).await?;
+    assert!(operator_at(&pool, &ours, now).await.is_ok(), "a role that stays ends nothing");
+    db::users::set_role(&pool, "ada", Role::Viewer).await?;
+    assert!(operator_at(&pool, &ours, now).await.is_err(), "agents would believe the certificate");
     let ours = peer(&login().await?.issued.serial, user.id, Role::Admin);
     assert!(operator_at(&pool, &ours, now).await.is_ok());
     db::users::set_disabled(&mut *pool.acquire().await?, "ada", true).await?;

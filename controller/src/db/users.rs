@@ -167,11 +167,17 @@ pub(crate) async fn edit(db: impl PgExecutor<'_>, user: Uuid, role: Role, limit:
     Ok(())
 }
 
-/// Changes what a user may do, from their next request on. False when there is no such user.
+/// Changes what a user may do, from their next request on. What terminals hold may say too much then: those logins end. False when
+/// there is no such user.
 pub(crate) async fn set_role(pool: &PgPool, name: &str, role: Role) -> Result<bool> {
-    let sql = "UPDATE users SET role = $2 WHERE username = $1";
-    let done = sqlx::query(sql).bind(name).bind(access::role_word(role)).execute(pool).await?;
-    Ok(done.rows_affected() > 0)
+    let mut tx = pool.begin().await?;
+    let Some(user) = lock(&mut tx, name).await? else { return Ok(false) };
+    edit(&mut *tx, user.id, role, &user.limit()).await?;
+    if role < user.role() {
+        super::sessions::end_terminals(&mut *tx, user.id).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Locks a user out, or lets them in again. All their sessions end. False when there is no such user.

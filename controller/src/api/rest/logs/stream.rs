@@ -26,6 +26,8 @@ use crate::{
 
 /// So often something is sent, so that nobody on the way takes the connection for dead.
 const BEAT: Duration = Duration::from_secs(10);
+/// How often the session or the token is looked at: also while no host answers, and nothing passes the gate.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 pub(super) fn of(
     state: &State,
@@ -43,7 +45,7 @@ pub(super) fn of(
         }
     };
     let (hosts, told) = logs::follow(state, caller, &meant.search, &from)?;
-    let wire = beating(told.map(move |told| events(&hosts, told)), state.stop.clone());
+    let wire = beating(told.map(move |told| events(&hosts, told)), state.clone(), caller.clone());
     let head = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -53,16 +55,16 @@ pub(super) fn of(
     Ok((head, Body::from_stream(wire)).into_response())
 }
 
-fn beating(
-    events: impl Stream<Item = String>,
-    stop: tokio_util::sync::CancellationToken,
-) -> impl Stream<Item = String> {
+fn beating(events: impl Stream<Item = String>, state: State, caller: Caller) -> impl Stream<Item = String> {
     async_stream::stream! {
         let mut beat = tokio::time::interval(BEAT);
+        let mut look = tokio::time::interval(LOOK_AGAIN);
         let mut events = std::pin::pin!(events);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = state.stop.cancelled() => return,
+                // Without the database nobody can say whether it ended.
+                _ = look.tick() => if let Ok(false) = state.auth.holds(&caller).await { return },
                 event = events.next() => match event {
                     Some(event) => yield event,
                     None => return,
