@@ -9,7 +9,10 @@ use prost_reflect::{
 };
 
 pub use crate::contract::hms::{Audience, Object, Reach, Role};
-use crate::host::v1::{LogHistogramRequest, LogKind, LogQuery};
+use crate::{
+    host::v1::{LogHistogramRequest, LogKind, LogQuery},
+    names::without_logins,
+};
 
 /// The access rule of one method.
 #[derive(Debug, Clone)]
@@ -90,7 +93,7 @@ impl Rule {
         made_for && self.role != Role::Unspecified && role >= self.role
     }
 
-    /// The request as JSON for the audit: every secret blanked, and of long texts only their beginning. `None` when it is not such a message.
+    /// The request as JSON for the audit: every secret blanked, logins in addresses, too, and of long texts only their beginning. `None` when it is not such a message.
     pub fn describe_request(&self, encoded: &[u8]) -> Option<serde_json::Value> {
         let mut message = DynamicMessage::decode(self.method.input(), encoded).ok()?;
         blank_secrets(&mut message);
@@ -173,10 +176,13 @@ fn shorten(told: serde_json::Value) -> serde_json::Value {
     const MOST: usize = 2000;
     use serde_json::Value as Json;
     match told {
-        Json::String(text) if text.len() > MOST => {
-            let start: String = text.chars().take(MOST / 2).collect();
-            format!("{start}… ({} bytes)", text.len()).into()
-        }
+        Json::String(text) => match without_logins(&text) {
+            long if long.len() > MOST => {
+                let start: String = long.chars().take(MOST / 2).collect();
+                format!("{start}… ({} bytes)", long.len()).into()
+            }
+            whole => whole.into(),
+        },
         Json::Array(items) => items.into_iter().map(shorten).collect(),
         Json::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
         other => other,
@@ -360,6 +366,27 @@ mod tests {
         let told = rule("/hms.controller.v1.EnrollmentService/Login").unwrap();
         let told = told.describe_request(&login.encode_to_vec()).unwrap().to_string();
         assert!(told.contains("ada") && !told.contains("canary"), "{told}");
+    }
+
+    /// Security case 78.
+    #[test]
+    fn a_password_in_an_address_is_not_for_the_audit() {
+        use crate::controller::v1::AppSettings;
+        use crate::host::v1::AppSpec;
+        let edit = rule("/hms.controller.v1.AppService/Edit").unwrap();
+        let told = |git_url: String| {
+            let spec = Some(AppSpec { git_url, ..AppSpec::default() });
+            edit.describe_request(&AppSettings { spec, ..AppSettings::default() }.encode_to_vec()).unwrap()
+        };
+        for long in [0, 3000] {
+            let told = told(format!("https://git:canary@git.example.org/{}", "a".repeat(long))).to_string();
+            assert!(
+                told.contains("https://[redacted]@git.example.org/") && !told.contains("canary"),
+                "{told}"
+            );
+        }
+        let plain = "ssh://git@git.example.org/a";
+        assert_eq!(told(plain.into())["spec"]["gitUrl"], plain);
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub struct NameError {
     why: &'static str,
 }
 
-/// The input as it may be shown: short, and with nothing that moves a cursor.
+/// The input as it may be shown: short, without a password, and with nothing that moves a cursor.
 fn shown(input: &str) -> String {
+    let input = without_logins(input);
     let mut text: String = input.chars().take(64).flat_map(char::escape_debug).collect();
     if input.chars().nth(64).is_some() {
         text.push('…');
@@ -62,6 +63,7 @@ macro_rules! name {
 mod app;
 mod git;
 pub use app::{DatabaseName, EnvName, RakeTask, RelPath, ReleaseId};
+pub(crate) use git::without_logins;
 pub use git::{BranchName, CommitId, GitUrl, Transport};
 
 name! {

@@ -83,6 +83,24 @@ impl GitUrl {
     }
 }
 
+/// A text without the logins that stand in its addresses: `https://[redacted]@HOST/PATH`. The users of ssh are no secret.
+///
+/// What is no good address has passwords in it, too: everything up to the last `@` of the word counts as one.
+pub(crate) fn without_logins(text: &str) -> String {
+    let (mut told, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("://") {
+        let word =
+            after.split(|c: char| c.is_whitespace() || "\"'`<>".contains(c)).next().unwrap_or_default();
+        let login = word.rsplit_once('@').map_or("", |(login, _)| login);
+        let is_user = before.ends_with("ssh") && user_fits(login);
+        let is_secret = !login.is_empty() && !is_user;
+        told += before;
+        told += if is_secret { "://[redacted]" } else { "://" };
+        rest = if is_secret { &after[login.len()..] } else { after };
+    }
+    told + rest
+}
+
 fn parse(text: &str) -> Result<(Transport, &str), &'static str> {
     const FORMS: &str =
         "it must be https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, or file:///srv/git/PATH";

@@ -199,3 +199,27 @@ proptest! {
         }
     }
 }
+
+/// Security case 78: what is refused is named, and the password in it is not.
+#[test]
+fn a_login_in_an_address_is_not_repeated() {
+    for (text, told) in [
+        ("https://git:canary@a.org/b", "https://[redacted]@a.org/b"),
+        ("https://canary@a.org/b", "https://[redacted]@a.org/b"),
+        ("https://git:can/ary@@a.org/b", "https://[redacted]@a.org/b"),
+        ("ssh://git:canary@a.org/b", "ssh://[redacted]@a.org/b"),
+        (
+            "see https://x:canary@a.org, 'ftp://canary@b.org'",
+            "see https://[redacted]@a.org, 'ftp://[redacted]@b.org'",
+        ),
+        ("ssh://git@a.org/b", "ssh://git@a.org/b"),
+        ("git@a.org:b", "git@a.org:b"),
+        ("https://a.org/b and c@d.org", "https://a.org/b and c@d.org"),
+        ("a://", "a://"),
+        ("://@", "://@"),
+    ] {
+        assert_eq!(without_logins(text), told);
+    }
+    let refused = GitUrl::try_from("https://git:canary@a.org/b").unwrap_err().to_string();
+    assert!(refused.contains("a.org/b") && !refused.contains("canary"), "{refused}");
+}
