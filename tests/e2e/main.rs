@@ -38,6 +38,7 @@ mod nginx_kill;
 mod nginx_rest;
 mod nginx_route;
 mod restart;
+mod revocation;
 mod runs;
 mod sandbox;
 mod support;

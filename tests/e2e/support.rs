@@ -1,4 +1,6 @@
-//! What the tests of the whole path share: raw calls, an agent's identity, waiting.
+//! What the tests of the whole path share: raw calls, an agent's identity, waiting, counting.
+
+use std::io::Write as _;
 
 use anyhow::{Result, anyhow};
 use hms_proto::fault::Fault;
@@ -19,9 +21,12 @@ pub(crate) async fn agent(world: &World, host: &str) -> Result<Party> {
     Ok(Party { trust: Trust::new(credentials.identity.install, &bundle)?, credentials })
 }
 
-/// Calls a method with an empty message, and says how it ended: `Ok` also when the message was refused as not valid,
-/// because then the caller was let in.
-pub(crate) async fn call(channel: &Channel, path: &str, host: Option<&str>) -> Result<(), Fault> {
+/// Begins a call with an empty message.
+pub(crate) async fn begin(
+    channel: &Channel,
+    path: &str,
+    host: Option<&str>,
+) -> Result<http::Response<tonic::body::Body>, Fault> {
     let mut request =
         http::Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
     if let Some(host) = host {
@@ -32,7 +37,13 @@ pub(crate) async fn call(channel: &Channel, path: &str, host: Option<&str>) -> R
     let request = request.map_err(|e| Fault::invalid(e.to_string()))?;
     let mut channel = channel.clone();
     let broken = |error: tonic::transport::Error| Fault::from_transport(&error);
-    let response = channel.ready().await.map_err(broken)?.call(request).await.map_err(broken)?;
+    channel.ready().await.map_err(broken)?.call(request).await.map_err(broken)
+}
+
+/// Calls a method with an empty message, and says how it ended: `Ok` also when the message was refused as not valid,
+/// because then the caller was let in.
+pub(crate) async fn call(channel: &Channel, path: &str, host: Option<&str>) -> Result<(), Fault> {
+    let response = begin(channel, path, host).await?;
     if let Some(status) = Status::from_header_map(response.headers()) {
         return ended(&status);
     }
@@ -78,4 +89,11 @@ pub(crate) async fn eventually<T>(
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
         }
     }
+}
+
+/// What was tried, how often, and how often it went wrong: a line in the file that `HMS_COUNTS` names, for `./dev bench security`.
+pub(crate) fn tell(what: &str, tried: usize, bad: usize) -> Result<()> {
+    let Some(path) = std::env::var_os("HMS_COUNTS") else { return Ok(()) };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    Ok(writeln!(file, "{what}\t{tried}\t{bad}")?)
 }

@@ -97,7 +97,12 @@ pub fn enrolment(world: &World) -> Result<Channel> {
 
 /// Logs in as a browser does; the client keeps the cookie.
 pub async fn log_in_to_web(world: &World, client: &Client) -> Result<()> {
-    let form = [("username", ADMIN), ("password", world.password()), ("next", "")];
+    log_in_to_web_as(world, client, ADMIN, world.password()).await
+}
+
+/// The same as somebody else.
+pub async fn log_in_to_web_as(world: &World, client: &Client, name: &str, password: &str) -> Result<()> {
+    let form = [("username", name), ("password", password), ("next", "")];
     let answer = client
         .post(format!("{}/login", world.url()))
         .header(header::ORIGIN, world.url())
@@ -110,7 +115,12 @@ pub async fn log_in_to_web(world: &World, client: &Client) -> Result<()> {
 
 /// Gets an access token.
 pub async fn log_in_to_rest(world: &World, client: &Client) -> Result<Value> {
-    let body = json!({ "username": ADMIN, "password": world.password() });
+    log_in_to_rest_as(world, client, ADMIN, world.password()).await
+}
+
+/// The same as somebody else.
+pub async fn log_in_to_rest_as(world: &World, client: &Client, name: &str, password: &str) -> Result<Value> {
+    let body = json!({ "username": name, "password": password });
     let answer = client.post(format!("{}/api/auth/login", world.url())).json(&body).send().await?;
     ensure!(answer.status() == StatusCode::OK, "{}", answer.text().await?);
     Ok(answer.json().await?)
