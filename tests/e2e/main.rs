@@ -20,6 +20,7 @@ mod browser_apps;
 mod browser_configs;
 mod browser_logs;
 mod browser_scripts;
+mod canary;
 mod faults;
 mod hmsctl_apps;
 mod hmsctl_jobs;

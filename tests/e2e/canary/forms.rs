@@ -1,0 +1,140 @@
+//! Secrets that are told apart from everything else, the forms that each can have, and a search for all of them at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
+
+/// What is shorter is found by chance.
+const SHORTEST: usize = 12;
+/// Names of the four encodings.
+pub(super) const ENCODINGS: [&str; 4] = ["raw", "base64", "hex", "percent"];
+/// The kind of what must be found wherever it was put.
+pub(super) const CONTROL: &str = "control";
+
+/// Where a secret was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hit {
+    pub(super) kind: String,
+    pub(super) encoding: &'static str,
+    pub(super) path: PathBuf,
+}
+
+/// All that must not be found.
+#[derive(Default)]
+pub(super) struct Canaries {
+    kinds: BTreeSet<String>,
+    forms: BTreeMap<String, (String, &'static str)>,
+}
+
+impl Canaries {
+    /// A new secret, with characters that encodings change.
+    pub(super) fn made(&mut self, kind: &str) -> Result<String> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        self.saw(kind, &format!("c4n+{}/ =?{}", &id[..10], &id[10..20]))
+    }
+
+    /// A secret that somebody else made.
+    pub(super) fn saw(&mut self, kind: &str, value: &str) -> Result<String> {
+        self.saw_bytes(kind, value.as_bytes())?;
+        Ok(value.to_owned())
+    }
+
+    /// The same of any bytes.
+    pub(super) fn saw_bytes(&mut self, kind: &str, value: &[u8]) -> Result<()> {
+        ensure!(value.len() >= SHORTEST, "{kind} has only {} bytes", value.len());
+        self.kinds.insert(kind.to_owned());
+        for (encoding, text) in forms(value) {
+            self.forms.entry(text).or_insert_with(|| (kind.to_owned(), encoding));
+        }
+        Ok(())
+    }
+
+    /// A private key in PEM: each of its lines.
+    pub(super) fn saw_key(&mut self, kind: &str, pem: &str) -> Result<()> {
+        let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-') && line.len() > 40).collect();
+        // The first lines of such keys say which kind of key it is, and are the same in each.
+        let telling = lines.get(1..).filter(|rest| !rest.is_empty()).context("a key has several lines")?;
+        telling.iter().try_for_each(|line| self.saw_bytes(kind, line.as_bytes()))
+    }
+
+    /// How many kinds there are, without the control.
+    pub(super) fn kinds(&self) -> usize {
+        self.kinds.iter().filter(|kind| *kind != CONTROL).count()
+    }
+
+    /// Looks through files and folders.
+    pub(super) fn look(&self, scratch: &Path, places: &[PathBuf]) -> Result<BTreeSet<Hit>> {
+        let patterns = scratch.join("patterns");
+        fs::write(&patterns, self.forms.keys().map(|form| format!("{form}\n")).collect::<String>())?;
+        let mut grep = Command::new("grep");
+        grep.args(["-r", "-a", "-o", "-H", "-Z", "-s", "-D", "skip", "-F", "-f"]).arg(&patterns).arg("--");
+        // Bytes, not characters: a file need not be text.
+        let output = grep.args(places).env("LC_ALL", "C").output().context("cannot run grep")?;
+        let found = String::from_utf8_lossy(&output.stdout);
+        let hit = |line: &str| {
+            let (path, form) = line.split_once('\0')?;
+            let (kind, encoding) = self.forms.get(form)?.clone();
+            Some(Hit { kind, encoding, path: path.into() })
+        };
+        found.lines().map(|line| hit(line).with_context(|| format!("grep said: {line}"))).collect()
+    }
+}
+
+/// Each form of a value that has no line break, by its encoding.
+pub(super) fn forms(value: &[u8]) -> Vec<(&'static str, String)> {
+    let mut forms = Vec::new();
+    if let Ok(text) = std::str::from_utf8(value) {
+        forms.push(("raw", text.to_owned()));
+    }
+    for shift in 0..3 {
+        let shifted = [&[0; 2][..shift], value].concat();
+        // The characters that hold nothing of what comes before and after.
+        let (from, to) = ((8 * shift).div_ceil(6), 8 * shifted.len() / 6);
+        for text in [BASE64.encode(&shifted), BASE64URL.encode(&shifted)] {
+            forms.push(("base64", text[from..to].to_owned()));
+        }
+    }
+    forms.extend([HEXLOWER.encode(value), HEXUPPER.encode(value)].map(|text| ("hex", text)));
+    // As paths and queries have it, and as forms have it.
+    let percent = |space| value.iter().map(|byte| percent(*byte, space)).collect::<String>();
+    forms.extend([percent("%20"), percent("+")].map(|text| ("percent", text)));
+    forms
+}
+
+fn percent(byte: u8, space: &str) -> String {
+    match byte {
+        b' ' => space.to_owned(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
+/// RFC 4648, section 10, and RFC 3986: a value is found inside of others.
+#[test]
+fn a_value_is_found_in_each_encoding_wherever_it_begins() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut canaries = Canaries::default();
+    let value = canaries.made("a secret")?;
+    let texts: Vec<String> = ["", "x", "xy", "xyz"].map(|before| format!("{before}{value} and more")).into();
+    for (number, text) in texts.iter().enumerate() {
+        let place = |encoding: &str| folder.path().join(format!("{number}-{encoding}"));
+        fs::write(place("raw"), text)?;
+        fs::write(place("base64"), BASE64.encode(text.as_bytes()))?;
+        fs::write(place("hex"), HEXLOWER.encode(text.as_bytes()))?;
+        fs::write(place("percent"), text.bytes().map(|byte| percent(byte, "%20")).collect::<String>())?;
+        for encoding in ENCODINGS {
+            let hits = canaries.look(folder.path(), &[place(encoding)])?;
+            ensure!(hits.iter().any(|hit| hit.encoding == encoding), "{encoding} of {text}: {hits:?}");
+        }
+    }
+    fs::write(folder.path().join("other"), value.replace("c4n", "c5n"))?;
+    ensure!(
+        canaries.look(folder.path(), &[folder.path().join("other")])?.is_empty(),
+        "found what is not there"
+    );
+    Ok(())
+}
