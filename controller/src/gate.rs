@@ -217,7 +217,10 @@ impl Gate {
         let reach = Reach { db: &self.core.db, fleet: &self.core.fleet, scope: &call.caller.scope };
         match &call.host {
             Some(host) => reach.host(host, &named).await,
-            None => reach.controller(&named).await,
+            None => {
+                reach.controller(&named).await?;
+                reach.values(&call.path, message).await
+            }
         }
     }
 

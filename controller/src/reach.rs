@@ -6,6 +6,7 @@ use hms_proto::{
     access::{self, Audience, Named, Object, Reach as Bound, Rule, role_word},
     controller::v1::{ExplainRequest, Explanation},
     fault::{Fault, FaultKind},
+    host::v1::ParameterKind,
     names::{AppKey, HostName, UnitName},
 };
 use sqlx::PgPool;
@@ -15,6 +16,7 @@ use crate::{
     auth::{Caller, Scope},
     db,
     fleet::Fleet,
+    jobs,
     state::Core,
 };
 
@@ -43,6 +45,26 @@ impl Reach<'_> {
         for one in named {
             if !self.has(one, named).await? {
                 return Err(beyond(one));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a run of a script whose values name an app or a host beyond the scope. Units are those of the hosts that it is on.
+    pub(crate) async fn values(&self, path: &str, message: &[u8]) -> Result<(), Fault> {
+        let Some((script, values)) = jobs::request::values_of(path, message) else { return Ok(()) };
+        // What is not there is not run.
+        let Some(script) = db::scripts::get(self.db, &script).await? else { return Ok(()) };
+        for parameter in &script.script().parameters {
+            let object = match parameter.kind() {
+                ParameterKind::App => Object::App,
+                ParameterKind::Host => Object::Host,
+                _ => continue,
+            };
+            let value = values.get(&parameter.name).filter(|value| !value.is_empty());
+            let Some(one) = value.map(|name| Named { object, name: name.clone() }) else { continue };
+            if !self.has(&one, &[]).await? {
+                return Err(beyond(&one));
             }
         }
         Ok(())

@@ -99,6 +99,31 @@ fn each_layer_keeps_to_its_folder() -> Result<()> {
     Ok(())
 }
 
+/// Pages and REST show what `seen_by` says that their caller sees. A host is had by its name only where that, or the gate, has let its
+/// name through before.
+#[test]
+fn pages_and_rest_ask_what_their_caller_sees() -> Result<()> {
+    const BY_NAME: &[&str] =
+        &["configs.rs", "pages/configs/", "pages/deploy.rs", "pages/hosts.rs", "pages/view.rs"];
+    for (path, text) in sources()? {
+        let Ok(place) = path.strip_prefix("controller/src/api") else { continue };
+        let place = place.to_string_lossy();
+        if place.starts_with("grpc") || place.contains("tests") {
+            continue;
+        }
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code: String = lines.flat_map(str::split_whitespace).collect();
+        for lists in ["fleet.hosts(", "fleet.apps("] {
+            ensure!(!code.contains(lists), "{place} has `{lists})` of everybody instead of `seen_by`");
+        }
+        ensure!(
+            !code.contains("fleet.host(") || BY_NAME.iter().any(|known| place.starts_with(known)),
+            "{place} has `fleet.host()`: is its caller allowed to see that host? Then it belongs into the list of this test."
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn templates_never_turn_escaping_off() -> Result<()> {
     let mut folders = vec![paths::repository().join("web/templates")];

@@ -3,6 +3,7 @@
 mod audit;
 mod configs;
 pub(crate) mod door;
+mod elsewhere;
 pub(crate) mod grpc;
 mod pages;
 mod rest;
@@ -38,12 +39,13 @@ pub(crate) fn router(state: State) -> Router {
         .route("/readyz", get(ready))
         .fallback(async || pages::nothing_here())
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
-        .with_state(state)
+        .with_state(state.clone())
         // Ours are the only limits.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(limit))
         // A browser says where a request comes from; one from another site is refused before anything else is looked at.
         .layer(CsrfLayer::new())
+        .layer(middleware::from_fn_with_state(state, elsewhere::record))
         .merge(joining)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(rest::as_problem))

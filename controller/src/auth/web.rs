@@ -13,7 +13,7 @@ use super::{
 };
 use crate::db::{
     self,
-    sessions::{NewSession, Proof},
+    sessions::{Live, NewSession, Proof},
 };
 
 /// The prefix has browsers insist on Secure, on Path=/, and on this very host (RFC 6265bis, 4.1.3.2).
@@ -156,26 +156,37 @@ impl Auth {
         address: Option<IpAddr>,
     ) -> Result<Option<Caller>, Fault> {
         let now = self.clock.now();
-        let Some(live) = db::sessions::by_token(&self.db, &hash_of(&token.0), now, IDLE).await? else {
-            return Ok(None);
-        };
+        let Some(live) = self.live(token).await? else { return Ok(None) };
         if now - live.last_seen_at > TOUCH {
             db::sessions::touch(&self.db, live.id, now).await?;
         }
         Ok(Some(Self::caller(&live, Source::Web, address, now)))
     }
 
+    /// The same for a request that is refused: whoever sent it, it was not a person who uses the session.
+    pub(crate) async fn web_owner(
+        &self,
+        token: &Token,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Caller>, Fault> {
+        let live = self.live(token).await?;
+        Ok(live.map(|live| Self::caller(&live, Source::Web, address, self.clock.now())))
+    }
+
+    async fn live(&self, token: &Token) -> Result<Option<Live>, Fault> {
+        Ok(db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?)
+    }
+
     /// What the session's owner may do at this moment, while it lives. Does not count as use: an open page is not a person.
     pub(crate) async fn web_peek(&self, token: &Token) -> Result<Option<(Role, Scope)>, Fault> {
-        let live = db::sessions::by_token(&self.db, &hash_of(&token.0), self.clock.now(), IDLE).await?;
+        let live = self.live(token).await?;
         Ok(live.map(|live| (live.role(), live.scope())))
     }
 
     /// Ends it.
     pub(crate) async fn web_logout(&self, token: &Token) -> Result<(), Fault> {
-        let now = self.clock.now();
-        if let Some(live) = db::sessions::by_token(&self.db, &hash_of(&token.0), now, IDLE).await? {
-            db::sessions::revoke(&self.db, live.user_id, live.id, now).await?;
+        if let Some(live) = self.live(token).await? {
+            db::sessions::revoke(&self.db, live.user_id, live.id, self.clock.now()).await?;
         }
         Ok(())
     }

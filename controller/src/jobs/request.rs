@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hms_proto::{
-    controller::v1::{RunRequest, Target},
+    controller::v1::{AddScheduleRequest, RunRequest, Target},
     fault::{Fault, FaultKind},
     host::v1::Script,
     names::{HostName, Label, ScriptName},
     script::{self, Bound},
 };
+use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
@@ -42,6 +43,21 @@ pub(crate) struct Asker {
     pub(crate) user_id: Uuid,
     pub(crate) source: Source,
     pub(crate) schedule_id: Option<Uuid>,
+}
+
+/// The script and the values of a call that is about running one.
+pub(crate) fn values_of(path: &str, message: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+    match path {
+        "/hms.controller.v1.JobService/Run" | "/hms.controller.v1.JobService/Preview" => {
+            let RunRequest { script, parameters, .. } = RunRequest::decode(message).ok()?;
+            Some((script, parameters))
+        }
+        "/hms.controller.v1.JobService/AddSchedule" => {
+            let AddScheduleRequest { script, parameters, .. } = AddScheduleRequest::decode(message).ok()?;
+            Some((script, parameters))
+        }
+        _ => None,
+    }
 }
 
 /// Checks everything about a request.

@@ -1,8 +1,15 @@
 //! What callers reach, cell by cell: every method and every page, with everything that they could name, as the contract has them.
 
+mod bodies;
+mod elsewhere;
+mod fields;
 mod lists;
 mod objects;
+mod port;
 mod roles;
+mod routes;
+mod spellings;
+mod values;
 
 use axum::body::Body;
 use chrono::{TimeDelta, Utc};

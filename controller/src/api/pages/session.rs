@@ -1,16 +1,16 @@
 //! Who is looking: the session cookie of a browser, and nothing else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     response::{IntoResponse, Redirect, Response},
 };
-use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
 
 use super::problem::Problem;
 use crate::{
-    api::door,
+    api::{door, elsewhere::FromNowhere},
     auth::{self, Caller},
     state::State,
 };
@@ -27,12 +27,12 @@ impl FromRequestParts<State> for Session {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
         if !parts.method.is_safe() && !says_where_from(&parts.headers) {
-            return Err(StatusCode::FORBIDDEN.into_response());
+            return Err(FromNowhere.into_response());
         }
         let Some(token) = auth::web::token_of(&parts.headers) else {
             return Err(to_login(parts));
         };
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
+        let address = address_of(&parts.extensions);
         match state.auth.web_session(&token, address).await {
             Ok(Some(caller)) => {
                 door::is_known(&parts.extensions);
@@ -42,6 +42,11 @@ impl FromRequestParts<State> for Session {
             Err(fault) => Err(Problem::from(fault).into_response()),
         }
     }
+}
+
+/// Where the connection comes from.
+pub(in crate::api) fn address_of(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip())
 }
 
 /// A page that is opened leads to the login and from there back; a script is told 401, and does the same.
