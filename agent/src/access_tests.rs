@@ -1,5 +1,8 @@
 //! Every kind of caller against the real server, over real TLS.
 
+#[path = "bad_certificates_tests.rs"]
+mod bad_certificates;
+
 use std::net::SocketAddr;
 
 use arc_swap::ArcSwap;
