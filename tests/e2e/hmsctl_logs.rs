@@ -7,10 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hms_tests::world::World;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::{sleep, timeout};
 
 /// A program that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(90);
+/// More than all buffers on the way take.
+const MANY: u32 = 120_000;
 
 async fn printed(world: &World, arguments: &[&str]) -> Result<String> {
     let said = world.hmsctl(&[&["logs"], arguments].concat()).await?;
@@ -96,5 +99,44 @@ async fn nothing_acts_on_a_terminal(world: &World, of_speaker: &[&str]) -> Resul
     for acts in ["\u{1b}]0;", "\u{7}", "\u{8}", "\u{202e}"] {
         ensure!(!shown.contains(acts), "{acts:?} in {shown:?}");
     }
+    Ok(())
+}
+
+/// A pipe that nobody reads from for a while: what is missing then is counted, to the line.
+#[tokio::test]
+async fn a_reader_that_pauses_is_told_how_much_it_has_missed() -> Result<()> {
+    let world = World::single().await?;
+    let host = world.controller_host();
+    let unlimited = "[Journal]\nRateLimitIntervalSec=0\nRateLimitBurst=0\n";
+    host.write_file("/etc/systemd/journald.conf.d/20-all.conf", unlimited).await?;
+    host.run(&["systemctl", "restart", "systemd-journald.service"]).await?;
+    let arguments = ["logs", "--host", "asterra", "--unit", "many.service", "-n", "0", "-f", "-o", "cat"];
+    let mut follower = world.admin().command(&arguments);
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+    sleep(Duration::from_secs(2)).await;
+    let script = format!("seq -f 'number %.0f' 1 {MANY}");
+    host.run(&["systemd-run", "--quiet", "--wait", "--unit", "many", "bash", "-c", &script]).await?;
+    sleep(Duration::from_secs(6)).await;
+    let mut said = BufReader::new(follower.stderr.take().context("stderr")?).lines();
+    let gaps = tokio::spawn(async move {
+        let mut gaps = Vec::new();
+        while let Ok(Some(line)) = said.next_line().await {
+            gaps.extend(line.strip_prefix("-- gap: ").map(ToOwned::to_owned));
+        }
+        gaps
+    });
+    let mut lines = BufReader::new(follower.stdout.take().context("stdout")?).lines();
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&MANY) {
+        let line = timeout(LIMIT, lines.next_line()).await.context("the last line does not come")??;
+        let line = line.context("it ended")?;
+        numbers.extend(line.strip_prefix("number ").and_then(|n| n.parse::<u32>().ok()));
+    }
+    follower.kill().await?;
+    let gaps = gaps.await?;
+    let told: u32 = gaps.iter().filter_map(|gap| gap.split(' ').next()?.parse::<u32>().ok()).sum();
+    ensure!(numbers.is_sorted(), "they come in order");
+    ensure!(told > 0 && gaps.iter().all(|gap| gap.contains("faster than they were read")), "{gaps:?}");
+    assert_eq!(numbers.len() as u32 + told, MANY, "{gaps:?}");
     Ok(())
 }

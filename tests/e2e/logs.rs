@@ -94,6 +94,52 @@ async fn no_line_is_lost_or_doubled_while_agent_and_controller_are_killed() -> R
     Ok(())
 }
 
+/// While somebody follows, journald moves from /run to /var, where it writes everything anew. What is vacuumed afterwards is a gap
+/// for who comes back to it, from when to when.
+#[tokio::test]
+async fn a_flush_doubles_nothing_and_a_vacuum_is_told() -> Result<()> {
+    let world = World::single().await?;
+    let host = world.controller_host();
+    host.write_file("/etc/systemd/journald.conf.d/20-auto.conf", "[Journal]\nStorage=auto\n").await?;
+    // As after a boot, before the flush. journalctl asks for none where this file is.
+    let in_memory =
+        "rm -rf /var/log/journal /run/systemd/journal/flushed; systemctl restart systemd-journald.service";
+    host.run(&["bash", "-c", in_memory]).await?;
+    let of_unit = ["logs", "--unit", "numbers.service", "--host", "asterra"];
+    write_numbers(&world).await?;
+    let mut follower = world.admin().command(&[&of_unit[..], &["-n", "1000", "-f", "-o", "cat"]].concat());
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()?;
+    let flush = async {
+        sleep(Duration::from_secs(2)).await;
+        host.run(&[
+            "bash",
+            "-c",
+            "test ! -e /var/log/journal && mkdir /var/log/journal && journalctl --flush",
+        ])
+        .await
+    };
+    let (seen, flushed) = tokio::join!(timeout(Duration::from_secs(60), read_numbers(&mut follower)), flush);
+    flushed.context("it was in memory, and is flushed")?;
+    let seen = seen.context("the last line did not arrive")??;
+    let wrong: Vec<_> = (1..=LINES).filter(|n| seen.get(n) != Some(&1)).collect();
+    ensure!(wrong.is_empty(), "not once: {wrong:?}");
+    host.run(&["bash", "-c", "ls /var/log/journal/*/system.journal"]).await?;
+
+    let first = world.hmsctl(&[&of_unit[..], &["--since", "1 h ago", "-o", "json"]].concat()).await?;
+    let first = first.stdout.lines().find(|line| line.contains("number 3\"")).context("an entry")?.to_owned();
+    let first: serde_json::Value = serde_json::from_str(&first)?;
+    let cursor = first["cursor"].as_str().context("a cursor")?;
+    host.run(&["journalctl", "--rotate"]).await?;
+    host.run(&["journalctl", "--vacuum-files=1"]).await?;
+    host.run(&["systemd-run", "--quiet", "--wait", "--unit", "later", "bash", "-c", "echo later; sleep 1"])
+        .await?;
+    let back = world.hmsctl(&["logs", "--host", "asterra", "--cursor", cursor, "--utc"]).await?;
+    ensure!(back.code == 0 && back.stdout.contains("later"), "{} {}", back.stdout, back.stderr);
+    let gap = back.stderr.lines().find(|line| line.starts_with("-- gap: ")).context("a gap")?;
+    ensure!(gap.contains("vacuumed") && gap.contains(", after ") && gap.contains(", before "), "{gap}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn queries_filter_on_the_host_and_say_what_they_found() -> Result<()> {
     let world = World::single().await?;

@@ -50,10 +50,14 @@ pub(crate) enum Error {
     #[error("the database refused a query")]
     Internal(#[source] sqlx::Error),
     /// The schema is older than this program.
-    #[error("the database is not up to date: hms-migrate.service brings it there, and `journalctl -u hms-migrate` says what stops it")]
+    #[error(
+        "the database is not up to date: hms-migrate.service brings it there, and `journalctl -u hms-migrate` says what stops it"
+    )]
     Outdated,
     /// The role could rewrite what it did.
-    #[error("this database role could change the audit: the tables belong to hms-owner, and the controller uses the role hms (docs/install.md)")]
+    #[error(
+        "this database role could change the audit: the tables belong to hms-owner, and the controller uses the role hms (docs/install.md)"
+    )]
     OwnsTheAudit,
     /// The schema is not what this program was made for.
     #[error("the database has the schema of another version of HMS")]

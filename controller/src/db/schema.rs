@@ -45,7 +45,9 @@ pub(crate) async fn check(pool: &PgPool) -> Result<()> {
         return Err(Error::Outdated);
     }
     let applied: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(pool)
+            .await?;
     for (version, checksum) in &applied {
         match MIGRATIONS.iter().find(|known| known.version == *version) {
             None => return Err(Error::Migration(MigrateError::VersionMissing(*version))),
@@ -128,7 +130,8 @@ mod tests {
         with_role(&pool).await?;
         migrate(&pool).await?;
         let mut me = as_the_controller(&pool).await?;
-        let append = "SELECT audit_append('intent', gen_random_uuid(), 'ada', NULL, 'rest', '', 'm', '', '', '{}',
+        let append =
+            "SELECT audit_append('intent', gen_random_uuid(), 'ada', NULL, 'rest', '', 'm', '', '', '{}',
             NULL, '', NULL, NULL, NULL, NULL, NULL)";
         let seq: Option<i64> = sqlx::query_scalar(append).fetch_one(&mut me).await?;
         assert_eq!(seq, Some(1), "it appends");
@@ -183,7 +186,8 @@ mod tests {
     async fn the_controllers_role_works_with_every_other_table(pool: PgPool) -> Test {
         with_role(&pool).await?;
         migrate(&pool).await?;
-        let lacking = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+        let lacking =
+            "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
             AND relname NOT IN ('audit', 'audit_head', '_sqlx_migrations')
             AND NOT (has_table_privilege('hms', oid, 'SELECT') AND has_table_privilege('hms', oid, 'INSERT')
                 AND has_table_privilege('hms', oid, 'UPDATE') AND has_table_privilege('hms', oid, 'DELETE'))";

@@ -77,6 +77,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Lint => lint::run(),
         Command::Bench { part: Some(bench::Part::Fuzz(fuzz)), .. } => fuzz.run(),
         Command::Bench { part: Some(bench::Part::Reader { here }), .. } => bench::read(here),
+        Command::Bench { part: Some(bench::Part::Security), .. } => bench::security::run(),
         Command::Bench { kills, part } => {
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()

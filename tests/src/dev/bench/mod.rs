@@ -10,6 +10,7 @@ mod logs;
 mod million;
 mod reader;
 mod restart;
+pub(crate) mod security;
 mod table;
 mod web;
 
@@ -38,6 +39,8 @@ pub(crate) enum Part {
         #[arg(long, hide = true)]
         here: bool,
     },
+    /// Run the tests that count what they tried, and write docs/security-figures.md.
+    Security,
     /// Read damaged journals.
     Fuzz(fuzz::Arguments),
 }
