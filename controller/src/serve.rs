@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{
         self,
-        door::{Door, hurry},
+        door::{Door, hurry, watch},
     },
     audit,
     auth::Auth,
@@ -192,7 +192,7 @@ async fn serve_web(
         .max_send_buf_size(64 * 1024)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10));
-    let router = router.layer(middleware::map_request(hurry));
+    let router = router.layer(middleware::map_request(hurry)).layer(middleware::from_fn(watch));
     Ok(server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }
 

@@ -2,16 +2,21 @@
 //! it for sure once somebody on it has logged in.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::body::{Body, Bytes};
+use axum::{
+    body::{Body, Bytes},
+    extract::Request as Asked,
+    middleware::Next,
+    response::Response,
+};
 use axum_server::accept::Accept;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use hms_proto::transport::{Connection, Places, Proof};
+use hms_proto::transport::{Arrears, Connection, Places, Proof};
 use http::{Extensions, Request};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::{
@@ -22,6 +27,9 @@ use tower::Service;
 
 /// How long a request's body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest piece of an answer that has to be taken at once.
+const PIECE: usize = 16 * 1024;
 
 /// Lets connections in while there are places.
 #[derive(Debug, Clone)]
@@ -56,18 +64,22 @@ where
                 accepted = accepted => accepted?,
                 () = place.lost() => return Err(io::Error::other("its place was needed")),
             };
-            let service = Inside { inner: service, proof: place.proof() };
-            Ok((Connection::new(stream, (), place), service))
+            let proof = place.proof();
+            let connection = Connection::new(stream, (), place);
+            let service = Inside { inner: service, proof, arrears: connection.arrears() };
+            Ok((connection, service))
         }
         .boxed()
     }
 }
 
-/// What answers on a connection. Each request carries the proof by which its caller is known.
+/// What answers on a connection. Each request carries the proof by which its caller is known, and where it is told what waits
+/// of its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Inside<S> {
     inner: S,
     proof: Proof,
+    arrears: Arrears,
 }
 
 impl<S: Service<Request<B>>, B> Service<Request<B>> for Inside<S> {
@@ -81,6 +93,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Inside<S> {
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         request.extensions_mut().insert(self.proof.clone());
+        request.extensions_mut().insert(self.arrears.clone());
         self.inner.call(request)
     }
 }
@@ -127,5 +140,92 @@ impl http_body::Body for Hurried {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Watches whether the answer is taken.
+pub(crate) async fn watch(request: Asked, next: Next) -> Response {
+    let arrears = request.extensions().get::<Arrears>().cloned();
+    let response = next.run(request).await;
+    match arrears {
+        Some(arrears) => response.map(|body| Body::new(Watched { body, arrears, rest: Bytes::new() })),
+        None => response,
+    }
+}
+
+/// A body in pieces that are watched until they are sent.
+struct Watched {
+    body: Body,
+    arrears: Arrears,
+    /// Of the frame that was read last.
+    rest: Bytes,
+}
+
+impl Watched {
+    fn piece(&mut self) -> Frame<Bytes> {
+        let rest = match self.rest.len() > PIECE {
+            true => self.rest.split_off(PIECE),
+            false => Bytes::new(),
+        };
+        Frame::data(self.arrears.watch(mem::replace(&mut self.rest, rest)))
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        Poll::Ready(Some(Ok(self.piece())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (body, rest) = (self.body.size_hint(), u64::try_from(self.rest.len()).unwrap_or(u64::MAX));
+        let mut hint = SizeHint::new();
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(body.lower().saturating_add(rest));
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watched_body_has_the_same_bytes_in_pieces() {
+        let bytes: Bytes = (0..=u8::MAX).cycle().take(2 * PIECE + 7).collect();
+        let mut watched =
+            Watched { body: bytes.clone().into(), arrears: Arrears::default(), rest: Bytes::new() };
+        assert_eq!(watched.size_hint().exact(), Some(bytes.len() as u64));
+        let mut sizes = Vec::new();
+        let mut all = Vec::new();
+        while let Some(frame) = watched.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            all.extend_from_slice(&data);
+            sizes.push(data.len());
+            assert_eq!(watched.size_hint().exact(), Some((bytes.len() - all.len()) as u64));
+        }
+        assert_eq!((sizes, Bytes::from(all)), (vec![PIECE, PIECE, 7], bytes));
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn router(state: State) -> Router {
         // Ours are the only limits.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(limit))
+        .layer(middleware::from_fn(unpacked))
         // A browser says where a request comes from; one from another site is refused before anything else is looked at.
         .layer(CsrfLayer::new())
         .layer(middleware::from_fn_with_state(state, elsewhere::record))
@@ -63,6 +64,15 @@ async fn limit(request: Request, next: Next) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
     next.run(request.map(|body| Body::new(Limited::new(body, most)))).await
+}
+
+/// Bodies are taken as they are: one that would have to be unpacked is refused, however large it would be then.
+async fn unpacked(request: Request, next: Next) -> Response {
+    let told = request.headers().get_all(header::CONTENT_ENCODING);
+    if told.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, "identity")]).into_response();
+    }
+    next.run(request).await
 }
 
 /// Ready means that the database answers: without it nobody can log in and nothing can be changed.

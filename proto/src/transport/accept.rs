@@ -18,6 +18,9 @@ use super::{
 };
 use crate::identity::{Identity, serial_of, validity_of};
 
+/// Calls on one connection at a time.
+pub(super) const STREAMS: u32 = 256;
+
 /// Who is at the other end of a connection. tonic puts it into each request's extensions.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -103,7 +106,7 @@ async fn handshake(
 /// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers).
 pub fn harden(server: Server) -> Server {
     server
-        .max_concurrent_streams(256)
+        .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(16 * 1024)
         .http2_max_pending_accept_reset_streams(Some(32))
         .http2_max_local_error_reset_streams(Some(64))

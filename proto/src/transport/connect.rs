@@ -9,12 +9,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 
+use super::accept::STREAMS;
 use crate::names::Address;
 
 /// The client side of TLS. Each new connection takes what is in it then, so that a renewed certificate is used.
 pub type ClientTls = Arc<ArcSwap<ClientConfig>>;
 
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How much of an answer comes before it is read.
+const WINDOW: u32 = 128 * 1024;
 
 /// A channel to this address. It connects at the first call, and again whenever the connection is lost; a peer that
 /// went silent is given up after 15 s.
@@ -34,6 +38,9 @@ pub fn endpoint(address: &Address, tls: ClientTls) -> Channel {
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW)
+        // Many calls share a connection: answers that nobody reads take nothing from those that somebody does.
+        .initial_connection_window_size(WINDOW * STREAMS)
         .connect_with_connector_lazy(connector)
 }
 

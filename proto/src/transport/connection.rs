@@ -1,4 +1,5 @@
-//! A connection with its place: it ends when the place is given to somebody else, and when its peer stops reading.
+//! A connection with its place: it ends when the place is given to somebody else, and when its peer stops reading, or does
+//! not take its answers.
 
 use std::{
     io,
@@ -12,9 +13,9 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::places::Place;
+use super::{arrears::Arrears, places::Place};
 
-/// How long bytes may wait for a peer that takes none.
+/// How long bytes, or a piece of an answer, may wait for a peer that takes none.
 const STALL: Duration = Duration::from_secs(30);
 
 /// A stream that has a place, and what is known of its peer.
@@ -23,6 +24,7 @@ pub struct Connection<S, P = ()> {
     stream: S,
     pub(super) peer: P,
     place: Place,
+    arrears: Arrears,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -30,7 +32,20 @@ pub struct Connection<S, P = ()> {
 impl<S, P> Connection<S, P> {
     /// The stream in its place.
     pub fn new(stream: S, peer: P, place: Place) -> Self {
-        Self { stream, peer, place, stall: STALL, stalled: None }
+        Self { stream, peer, place, arrears: Arrears::default(), stall: STALL, stalled: None }
+    }
+
+    /// Where it is told which answers wait to be sent.
+    pub fn arrears(&self) -> Arrears {
+        self.arrears.clone()
+    }
+
+    /// A peer has to answer a PING now and then: that is when this is looked at.
+    fn check_arrears(&self) -> io::Result<()> {
+        match self.arrears.have_waited(self.stall) {
+            true => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not take its answers")),
+            false => Ok(()),
+        }
     }
 
     fn poll_lost(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -60,6 +75,7 @@ impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<S, P> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_lost(cx)?;
+        self.check_arrears()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -114,6 +130,20 @@ mod tests {
         let reading = tokio::spawn(async move { connection.read_u8().await });
         let _newer = places.take(SOMEBODY).unwrap();
         assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    /// Security case 98.
+    #[tokio::test]
+    async fn a_connection_ends_when_its_peer_does_not_take_an_answer() {
+        let place = Places::new(Limits::default()).take(SOMEBODY).unwrap();
+        let (ours, mut theirs) = duplex(64);
+        let mut connection = Connection::new(ours, (), place);
+        let _answer = connection.arrears().watch(bytes::Bytes::from_static(b"answer"));
+        theirs.write_all(&[1]).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), 1);
+        connection.stall = Duration::ZERO;
+        theirs.write_all(&[2]).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     /// Security case 98.

@@ -97,7 +97,7 @@ pub(in crate::api) async fn as_problem(request: Request, next: Next) -> Response
         return response;
     }
     let mut problem = problem::with_status(status, Problem::from(fault_of(status)));
-    for name in [header::ALLOW, header::RETRY_AFTER] {
+    for name in [header::ACCEPT_ENCODING, header::ALLOW, header::RETRY_AFTER] {
         if let Some(value) = response.headers().get(&name) {
             problem.headers_mut().insert(name, value.clone());
         }
@@ -115,6 +115,8 @@ fn fault_of(status: StatusCode) -> Fault {
         StatusCode::NOT_FOUND => Fault::new(FaultKind::NotFound, "there is nothing here"),
         StatusCode::PAYLOAD_TOO_LARGE => Fault::invalid("the body is too large")
             .hint("A body has at most 64 KiB; files and settings 4 MiB."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Fault::invalid("this kind of body is not read here")
+            .hint("Send JSON, not compressed, with `Content-Type: application/json`."),
         status if status.is_client_error() => {
             Fault::invalid(status.canonical_reason().unwrap_or("the request is not valid").to_lowercase())
         }

@@ -45,6 +45,7 @@ async fn every_error_is_a_problem_whichever_part_finds_it(pool: PgPool) -> Test 
     let large = json!({ "name": "a".repeat(100_000), "address": "x" });
     let text = [("content-type", "text/plain")];
     let foreign = [("origin", "https://evil.example")];
+    let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
     for (status, method, path, headers, body) in [
         (404, Method::GET, "/api/nothing", &[][..], None),
         (404, Method::GET, "/api/apps/tobacco", &[], None),
@@ -52,6 +53,8 @@ async fn every_error_is_a_problem_whichever_part_finds_it(pool: PgPool) -> Test 
         (405, Method::TRACE, "/api/health", &[], None),
         (413, Method::POST, "/api/hosts", &[], Some(large)),
         (415, Method::POST, "/api/hosts", &text, None),
+        // Security case 96.
+        (415, Method::POST, "/api/hosts", &packed, None),
         (400, Method::POST, "/api/hosts", &[], Some(json!({ "name": "web9" }))),
         (400, Method::GET, "/api/audit?limit=x", &[], None),
         (400, Method::GET, "/api/audit?order=desc", &[], None),
