@@ -347,8 +347,9 @@ impl Source {
         };
         let index = all.bisect(&mut self.file, |file, at| Ok(file.entry(at)?.realtime < time))?;
         let end = if index < all.length() { all.get(&self.file, index)? } else { size };
-        let left =
-            u128::from(self.matcher.as_ref().map_or(0, Matcher::size)) * u128::from(stand.min(size).abs_diff(end)) / u128::from(size);
+        let left = u128::from(self.matcher.as_ref().map_or(0, Matcher::size))
+            * u128::from(stand.min(size).abs_diff(end))
+            / u128::from(size);
         Ok(left * u128::from(WORTH) > u128::from(size))
     }
 }
