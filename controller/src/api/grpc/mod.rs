@@ -14,6 +14,7 @@ mod scripts;
 mod secrets;
 mod session;
 mod tokens;
+mod turns;
 mod users;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ use tonic::{Status, server::NamedService, transport::Server};
 use tower::ServiceExt as _;
 
 use crate::{gate::Gate, state::Core};
+
+use turns::Turns;
 
 pub(crate) use enrollment::{joining, renewal};
 
@@ -89,7 +92,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let connections = accept(listener, core.pki.grpc_server()?, Limits::default());
-    let shared = Port { gate, renewal: renewal(&core), core };
+    let shared = Port { gate, renewal: renewal(&core), core, turns: Turns::default() };
     let router = Router::new().fallback(identify).with_state(shared);
     Ok(harden(Server::builder())
         .add_routes(router.into())
@@ -102,6 +105,7 @@ struct Port {
     gate: Gate,
     renewal: Router,
     core: Arc<Core>,
+    turns: Turns,
 }
 
 /// Finds out who is calling, and hands the call to the gate. Only the certificate counts.
@@ -113,6 +117,7 @@ async fn identify(Shared(port): Shared<Port>, mut request: Request<Body>) -> Res
     if peer.certificate_ends < chrono::Utc::now().timestamp() {
         return Status::from(Fault::new(FaultKind::Unauthenticated, "the certificate has ended")).into_http();
     }
+    let _turn = port.turns.wait(&peer.certificate_serial).await;
     if rule.is_some_and(|r| r.audience == Audience::Agent) && peer.identity.kind == Kind::Agent {
         return port.renewal.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
     }
