@@ -212,7 +212,7 @@ async fn search(scene: &Scene<'_>, folder: &Path) -> Result<()> {
         ENCODINGS.len(),
         leaks.len()
     );
-    tell("secrets: kinds × places × encodings, found where they must not be", tried, leaks.len())?;
+    tell("secrets: kinds × places × encodings, found where they must not be", tried, leaks.len(), "")?;
     ensure!(kinds >= 20 && places.len() >= 12, "only {kinds} kinds and {} places", places.len());
     let told: Vec<String> = leaks.iter().map(|(place, hit)| format!("{place}: {hit:?}")).collect();
     ensure!(told.is_empty(), "{} leaks:\n{}", told.len(), told.join("\n"));

@@ -101,8 +101,8 @@ async fn what_is_taken_from_somebody_is_gone_at_every_door() -> Result<()> {
     }
     let late = |times: &[Duration], most| times.iter().filter(|t| **t > Duration::from_secs(most)).count();
     println!("refused after {:.0?} at most, cut after {:.1?}", refused.iter().max(), cut.iter().max());
-    tell("revocations × doors: refused later than 1 s", refused.len(), late(&refused, 1))?;
-    tell("revocations × open streams: cut later than 5 s", cut.len(), late(&cut, 5))
+    tell("revocations × doors: refused later than 1 s", refused.len(), late(&refused, 1), "")?;
+    tell("revocations × open streams: cut later than 5 s", cut.len(), late(&cut, 5), "")
 }
 
 /// Security cases 9 and 91: a host that was away learns it when it is back, from a controller that was not there when it

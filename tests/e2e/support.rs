@@ -91,9 +91,9 @@ pub(crate) async fn eventually<T>(
     }
 }
 
-/// What was tried, how often, and how often it went wrong: a line in the file that `HMS_COUNTS` names, for `./dev bench security`.
-pub(crate) fn tell(what: &str, tried: usize, bad: usize) -> Result<()> {
+/// What was tried, how often, how often it went wrong, and what else there is to say: a line in the file that `HMS_COUNTS` names, for `./dev bench security`.
+pub(crate) fn tell(what: &str, tried: usize, bad: usize, note: &str) -> Result<()> {
     let Some(path) = std::env::var_os("HMS_COUNTS") else { return Ok(()) };
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    Ok(writeln!(file, "{what}\t{tried}\t{bad}")?)
+    Ok(writeln!(file, "{what}\t{tried}\t{bad}\t{note}")?)
 }

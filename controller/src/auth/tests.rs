@@ -81,13 +81,14 @@ async fn who_has_no_account_and_who_is_wrong_get_one_answer(pool: PgPool) -> Tes
     Ok(())
 }
 
-/// Security case 12: the time tells nothing either. Medians of interleaved runs, with room for a busy machine; that a
-/// hash is checked at all is a difference of some 20 ms.
+/// Security case 12: the time tells nothing either. Medians of interleaved runs. On a busy machine they only show that a hash is
+/// checked at all, which takes some 20 ms; with `HMS_LONG`, on a quiet one, that they are within 5 %.
 #[sqlx::test(migrations = "../migrations")]
 async fn an_unknown_user_takes_as_long_as_a_known_one(pool: PgPool) -> Test {
     let (auth, hand) = installation(&pool).await;
+    let (runs, apart) = if std::env::var_os("HMS_LONG").is_some() { (2000, 0.05) } else { (40, 0.5) };
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..40 {
+    for _ in 0..runs {
         for (name, times) in ["ada", "eve"].into_iter().zip(&mut times) {
             hand.advance(TimeDelta::minutes(10));
             let begun = Instant::now();
@@ -99,7 +100,12 @@ async fn an_unknown_user_takes_as_long_as_a_known_one(pool: PgPool) -> Test {
         times.sort();
         times[times.len() / 2].as_secs_f64()
     });
-    assert!((known - unknown).abs() / known < 0.2, "{known} {unknown}");
+    assert!((known - unknown).abs() / known < apart, "{known} {unknown}");
+    crate::counts::tell(
+        &format!("logins of somebody and of nobody: medians more than {} % apart", apart * 100.0),
+        2 * runs,
+        0,
+    );
     Ok(())
 }
 

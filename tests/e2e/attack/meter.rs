@@ -1,7 +1,6 @@
 //! What an attack costs the process that is attacked, as the machine's kernel sees it.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
@@ -44,7 +43,6 @@ impl Meter {
     pub(crate) fn end(&self, what: &str) -> Result<u64> {
         let grown = self.memory("VmHWM:")?.saturating_sub(self.before);
         ensure!(grown < MOST, "{what}: {} grew by {grown} KiB from {} KiB", self.program, self.before);
-        tell(&format!("KiB that {} grew by: {what}", self.program), usize::try_from(grown)?, 0);
         Ok(grown)
     }
 
@@ -63,11 +61,4 @@ impl Meter {
     fn proc(&self, file: &str) -> PathBuf {
         format!("/proc/{}/{file}", self.pid).into()
     }
-}
-
-/// Adds a line to the file that `HMS_COUNTS` names, if it names one: what was tried, how often, and how often it went wrong.
-pub(crate) fn tell(what: &str, tried: usize, bad: usize) {
-    let Some(path) = std::env::var_os("HMS_COUNTS") else { return };
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("HMS_COUNTS is a file");
-    writeln!(file, "{what}\t{tried}\t{bad}").expect("HMS_COUNTS can be written");
 }

@@ -17,8 +17,9 @@ use tonic::Request;
 use tonic::transport::Channel;
 
 use super::honest::Honest;
-use super::meter::{self, Meter};
+use super::meter::Meter;
 use super::wire::Target;
+use crate::support::tell;
 
 /// The name of the only host.
 pub(crate) const HOST: &str = "asterra";
@@ -89,9 +90,9 @@ impl Scene {
         eprintln!(
             "{what}: {sent} sent in {took:.1?}; controller +{controller} KiB, agent +{agent} KiB; {good} good answers"
         );
-        meter::tell(what, sent, 0);
-        meter::tell(&format!("answers to others: {what}"), good, 0);
-        Ok(())
+        let note =
+            format!("controller +{controller} KiB, agent +{agent} KiB; {good} answers to others meanwhile");
+        tell(&format!("attacks: {what}"), sent, 0, &note)
     }
 
     /// An address on the machine's end of the hosts' network.

@@ -9,7 +9,7 @@ use hms_tests::paths;
 use super::super::test;
 
 /// Parts of the names of tests that count.
-const COUNTING: [&str; 12] = [
+const COUNTING: [&str; 13] = [
     "matrix_tests",
     "audit_tests",
     "audit_chain_tests",
@@ -17,6 +17,7 @@ const COUNTING: [&str; 12] = [
     "bad_certificates",
     "whole_tests",
     "guess",
+    "takes_as_long",
     "api::",
     "canary",
     "exhaustion",
@@ -68,6 +69,7 @@ fn read(file: &Path) -> Result<Vec<Count>> {
             Some(count) => {
                 count.tried += tried;
                 count.wrong += wrong;
+                count.note = note;
             }
             None => counts.push(Count { what, tried, wrong, note }),
         }
