@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use hms_tests::testbed::Host;
 
 /// How much a process may grow by, whatever is done to it, in KiB.
-pub(crate) const MOST: u64 = 64 * 1024;
+pub(crate) const MOST: u64 = 96 * 1024;
 
 /// A process of a service.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Calls of one caller whose answers have not begun. A stream that is open is none of them, and one command to all of a fleet has room.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 32;
 
 /// Who has calls that wait, by the serial number of the certificate.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -156,7 +156,9 @@ async fn a_request_that_is_sent_again_has_one_effect_and_one_answer(pool: PgPool
 /// Security case 119: the controller dies after the act, and before the answer is kept.
 #[sqlx::test(migrations = "../migrations")]
 async fn after_a_crash_between_act_and_answer_nothing_is_done_twice(pool: PgPool) -> Test {
-    let port = open(&pool).await?;
+    // What it has open to the database dies with it.
+    let own = PgPoolOptions::new().connect_with((*pool.connect_options()).clone()).await?;
+    let port = open(&own).await?;
     let mut gate = pool.begin().await?;
     sqlx::query("LOCK TABLE hosts IN EXCLUSIVE MODE").execute(&mut *gate).await?;
     let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
