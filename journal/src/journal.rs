@@ -244,7 +244,8 @@ impl Journal {
     /// Until then, the journal stays as it was. Costs one small read for each file that is still written to.
     pub fn refresh(&mut self) -> bool {
         let (mut changed, mut rotated) = (false, false);
-        for _ in 0..LOOKS_MOST {
+        let written = self.sources.iter().filter(|source| !source.file.header.archived).count();
+        for _ in 0..if written > 1 { LOOKS_MOST } else { 1 } {
             self.each(|source| {
                 let grew = source.refresh()?;
                 changed |= grew;
@@ -252,7 +253,7 @@ impl Journal {
                 Ok(())
             });
             let is_behind = |source: &Source| source.file.is_behind().unwrap_or(false);
-            if !changed || self.sources.len() == 1 || !self.sources.iter().any(is_behind) {
+            if !changed || !self.sources.iter().any(is_behind) {
                 break;
             }
         }

@@ -5,11 +5,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use hms_tests::command::last_lines;
-use hms_tests::people::log_in_to_rest;
+use hms_tests::people::Rest;
 use hms_tests::testbed::collect;
 use hms_tests::world::World;
 use hms_tests::{api, paths};
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -21,55 +21,30 @@ const RATE: &str = "140/s";
 /// Of the operations, those that the tester leaves out (tests/api/schemathesis.toml says why).
 const LEFT_OUT: usize = 1;
 
-/// An administrator over REST.
-struct Rest {
-    client: Client,
-    url: String,
-    token: String,
+async fn make_token(rest: &Rest, name: &str, role: &str) -> Result<Value> {
+    let wanted = json!({ "name": name, "role": role, "days": 1 });
+    rest.ask(Method::POST, "/api/tokens", Some(wanted)).await
 }
 
-impl Rest {
-    async fn open(world: &World) -> Result<Self> {
-        let client = world.client()?;
-        let session = log_in_to_rest(world, &client).await?;
-        let token = session["access_token"].as_str().context("access_token")?.to_owned();
-        Ok(Self { client, url: world.url(), token })
-    }
+async fn document(rest: &Rest) -> Result<Value> {
+    rest.ask(Method::GET, "/api/openapi.json", None).await
+}
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let request = body.into_iter().fold(request, |request, body| request.json(&body));
-        let answer = request.send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{path}: {status} {text}");
-        Ok(serde_json::from_str(&text).unwrap_or_default())
-    }
-
-    async fn make_token(&self, name: &str, role: &str) -> Result<Value> {
-        let wanted = json!({ "name": name, "role": role, "days": 1 });
-        self.ask(Method::POST, "/api/tokens", Some(wanted)).await
-    }
-
-    async fn document(&self) -> Result<Value> {
-        self.ask(Method::GET, "/api/openapi.json", None).await
-    }
-
-    /// What the tester may take away, and a script that it can run.
-    async fn add_spare_things(&self) -> Result<()> {
-        let host = json!({ "name": "spare-host", "address": "192.0.2.7" });
-        self.ask(Method::POST, "/api/hosts", Some(host)).await?;
-        let spec = json!({ "git_url": "https://git.example/spare.git" });
-        let app = json!({ "key": "spare", "host": "asterra", "spec": spec });
-        self.ask(Method::POST, "/api/apps", Some(app)).await?;
-        let user = json!({ "username": "grace", "role": "viewer", "scope": { "all": true } });
-        self.ask(Method::POST, "/api/users", Some(user)).await?;
-        let folder = paths::repository().join("remote_cli_tools/check_status");
-        let manifest = fs::read_to_string(folder.join("manifest.toml"))?;
-        let content = fs::read_to_string(folder.join("check_status.sh"))?;
-        let script = json!({ "name": "check_status", "manifest": manifest, "content": content });
-        self.ask(Method::PUT, "/api/scripts", Some(json!({ "scripts": [script] }))).await?;
-        Ok(())
-    }
+/// What the tester may take away, and a script that it can run.
+async fn add_spare_things(rest: &Rest) -> Result<()> {
+    let host = json!({ "name": "spare-host", "address": "192.0.2.7" });
+    rest.ask(Method::POST, "/api/hosts", Some(host)).await?;
+    let spec = json!({ "git_url": "https://git.example/spare.git" });
+    let app = json!({ "key": "spare", "host": "asterra", "spec": spec });
+    rest.ask(Method::POST, "/api/apps", Some(app)).await?;
+    let user = json!({ "username": "grace", "role": "viewer", "scope": { "all": true } });
+    rest.ask(Method::POST, "/api/users", Some(user)).await?;
+    let folder = paths::repository().join("remote_cli_tools/check_status");
+    let manifest = fs::read_to_string(folder.join("manifest.toml"))?;
+    let content = fs::read_to_string(folder.join("check_status.sh"))?;
+    let script = json!({ "name": "check_status", "manifest": manifest, "content": content });
+    rest.ask(Method::PUT, "/api/scripts", Some(json!({ "scripts": [script] }))).await?;
+    Ok(())
 }
 
 async fn must(mut command: Command, what: &str) -> Result<String> {
@@ -83,13 +58,13 @@ async fn must(mut command: Command, what: &str) -> Result<String> {
 #[tokio::test]
 async fn a_generated_client_compiles_and_does_what_it_says() -> Result<()> {
     let world = World::single().await?;
-    let rest = Rest::open(&world).await?;
-    let token = rest.make_token("api tests", "admin").await?;
+    let rest = Rest::log_in(&world).await?;
+    let token = make_token(&rest, "api tests", "admin").await?;
     let token = token["secret"].as_str().context("secret")?;
     let folder = tokio::task::spawn_blocking(api::client).await??;
     let generated = folder.join("generated");
     fs::create_dir_all(&generated)?;
-    fs::write(generated.join("openapi.json"), rest.document().await?.to_string())?;
+    fs::write(generated.join("openapi.json"), document(&rest).await?.to_string())?;
     let node = |arguments: &[&str]| {
         let mut node = Command::new("node");
         node.current_dir(&folder).args(arguments);
@@ -111,9 +86,9 @@ async fn a_generated_client_compiles_and_does_what_it_says() -> Result<()> {
 #[tokio::test]
 async fn made_up_requests_find_nothing_that_the_document_does_not_say() -> Result<()> {
     let world = World::single().await?;
-    let rest = Rest::open(&world).await?;
-    rest.add_spare_things().await?;
-    let mut document = rest.document().await?;
+    let rest = Rest::log_in(&world).await?;
+    add_spare_things(&rest).await?;
+    let mut document = document(&rest).await?;
     let mut operations = 0;
     for operation in document["paths"]
         .as_object_mut()
@@ -147,12 +122,12 @@ async fn made_up_requests_find_nothing_that_the_document_does_not_say() -> Resul
 async fn tester(world: &World, rest: &Rest, folder: &std::path::Path) -> Result<Command> {
     let mut tokens = Vec::new();
     for _ in 0..SESSIONS {
-        tokens.push(Rest::open(world).await?.token);
+        tokens.push(Rest::log_in(world).await?.token);
     }
-    let sessions = Rest::open(world).await?.ask(Method::GET, "/api/sessions", None).await?;
+    let sessions = Rest::log_in(world).await?.ask(Method::GET, "/api/sessions", None).await?;
     let mut all = sessions["sessions"].as_array().into_iter().flatten();
     let spare = all.find(|session| session["current"] == true).context("no session is the current one")?;
-    let token = rest.make_token("spare", "viewer").await?;
+    let token = make_token(rest, "spare", "viewer").await?;
     let program = tokio::task::spawn_blocking(api::schemathesis).await??;
     let settings = paths::repository().join("tests/api");
     let mut tester = Command::new(program);

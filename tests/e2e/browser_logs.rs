@@ -4,41 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hms_tests::browser;
-use hms_tests::people::log_in_to_rest;
+use hms_tests::people::Rest;
 use hms_tests::world::World;
-use reqwest::{Client, Response, header};
+use reqwest::{Method, Response, header};
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// Somebody who is logged in to REST.
-struct Rest {
-    client: Client,
-    url: String,
-    token: String,
-}
-
-impl Rest {
-    async fn log_in(world: &World) -> Result<Self> {
-        let client = world.client()?;
-        let tokens = log_in_to_rest(world, &client).await?;
-        let token = tokens["access_token"].as_str().context("access_token")?.to_owned();
-        Ok(Self { client, url: world.url(), token })
-    }
-
-    async fn get(&self, path: &str) -> Result<Value> {
-        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status.is_success(), "{path}: {status}: {text}");
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    async fn stream(&self, path: &str, last: &str) -> Result<Response> {
-        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let request = request.header(header::ACCEPT, "text/event-stream").header("last-event-id", last);
-        Ok(request.send().await?.error_for_status()?)
-    }
+async fn stream(rest: &Rest, path: &str, last: &str) -> Result<Response> {
+    let request = rest.request(Method::GET, path).header(header::ACCEPT, "text/event-stream");
+    Ok(request.header("last-event-id", last).send().await?.error_for_status()?)
 }
 
 /// Reads events until `enough` messages have come; gives them and the last place.
@@ -115,7 +89,7 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     let mut back = Vec::new();
     while back.len() < wanted.len() {
         let place = if before.is_empty() { String::new() } else { format!("&before={before}") };
-        let answer = client.get(&format!("/api/logs?{query}{place}")).await?;
+        let answer = client.ask(Method::GET, &format!("/api/logs?{query}{place}"), None).await?;
         let page = rows(&answer);
         ensure!(!page.is_empty(), "the log ends after {} of {} lines", back.len(), wanted.len());
         back.splice(0..0, page);
@@ -126,7 +100,7 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     let (mut after, mut forward) = (String::new(), Vec::new());
     for _ in 0..wanted.len() {
         let place = if after.is_empty() { String::new() } else { format!("&after={after}") };
-        let answer = client.get(&format!("/api/logs?{query}&from=oldest{place}")).await?;
+        let answer = client.ask(Method::GET, &format!("/api/logs?{query}&from=oldest{place}"), None).await?;
         let page = rows(&answer);
         if page.is_empty() {
             break;
@@ -136,13 +110,15 @@ async fn rest_merges_hosts_and_pages_through_them() -> Result<()> {
     }
     expect_all(&forward, &wanted);
 
-    let counted = client.get("/api/log-histogram?where=identifier%3Dturns&since=1+h&buckets=10").await?;
+    let counted = client
+        .ask(Method::GET, "/api/log-histogram?where=identifier%3Dturns&since=1+h&buckets=10", None)
+        .await?;
     assert_eq!(counted["total"], 40, "{counted}");
     assert_eq!(counted["buckets"].as_array().map(Vec::len), Some(10));
 
     world.hosts()[1].run(&["systemctl", "stop", "hms-agent.service"]).await?;
     for _ in 0..60 {
-        let answer = client.get("/api/logs?where=identifier%3Dturns").await?;
+        let answer = client.ask(Method::GET, "/api/logs?where=identifier%3Dturns", None).await?;
         if answer["unreachable"][0]["host"] == "borealis" {
             assert_eq!(rows(&answer).len(), 20, "the other host is read all the same");
             return Ok(());
@@ -162,7 +138,7 @@ async fn rest_streams_go_on_where_they_broke_off() -> Result<()> {
     let world = World::pair().await?;
     let client = Rest::log_in(&world).await?;
     let path = "/api/logs?where=identifier%3Dturns";
-    let mut last = client.get(path).await?["after"].as_str().context("after")?.to_owned();
+    let mut last = client.ask(Method::GET, path, None).await?["after"].as_str().context("after")?.to_owned();
     let mut seen = Vec::new();
     for round in 0..4 {
         write_in_turns(&world, 5).await?;
@@ -170,7 +146,7 @@ async fn rest_streams_go_on_where_they_broke_off() -> Result<()> {
             let kill = ["systemctl", "kill", "--kill-who=main", "--signal=KILL", "hms-agent.service"];
             world.hosts()[1].run(&kill).await?;
         }
-        let mut answer = client.stream(path, &last).await?;
+        let mut answer = stream(&client, path, &last).await?;
         seen.extend(read_events(&mut answer, &mut last, 10).await?);
     }
     let round = (0..5).flat_map(|n| ["asterra", "borealis"].map(|host| format!("turn {n:03} of {host}")));

@@ -12,7 +12,7 @@ use hms_proto::identity::{Credentials, Kind, Trust, client_config, pinned_client
 use hms_proto::names::Address;
 use hms_proto::transport::endpoint;
 use rcgen::{CertificateParams, KeyPair};
-use reqwest::{Client, StatusCode, header};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use tonic::Status;
@@ -124,4 +124,39 @@ pub async fn log_in_to_rest_as(world: &World, client: &Client, name: &str, passw
     let answer = client.post(format!("{}/api/auth/login", world.url())).json(&body).send().await?;
     ensure!(answer.status() == StatusCode::OK, "{}", answer.text().await?);
     Ok(answer.json().await?)
+}
+
+/// Somebody who is logged in to REST, and where HMS is for them.
+pub struct Rest {
+    /// What requests are sent with.
+    pub client: Client,
+    /// `https://HOST:PORT`.
+    pub url: String,
+    /// An access token.
+    pub token: String,
+}
+
+impl Rest {
+    /// Logs in as the first account.
+    pub async fn log_in(world: &World) -> Result<Self> {
+        let client = world.client()?;
+        let tokens = log_in_to_rest(world, &client).await?;
+        let token = tokens["access_token"].as_str().context("access_token")?.to_owned();
+        Ok(Self { client, url: world.url(), token })
+    }
+
+    /// A request to a path, by them.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// The body of an answer that must be good; null when there is none.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+        let request = self.request(method, path);
+        let request = body.into_iter().fold(request, |request, body| request.json(&body));
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{path}: {status} {text}");
+        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+    }
 }

@@ -81,32 +81,36 @@ async fn who_has_no_account_and_who_is_wrong_get_one_answer(pool: PgPool) -> Tes
     Ok(())
 }
 
-/// Security case 12: the time tells nothing either. Medians of interleaved runs. On a busy machine they only show that a hash is
-/// checked at all, which takes some 20 ms; with `HMS_LONG`, on a quiet one, that they are within 5 %.
+/// Security case 12: the time tells nothing either. Medians of interleaved runs, on a machine that may be busy with something
+/// else: one quiet series shows it, and a difference in the code would be in each of them. With `HMS_LONG`, long series, 5 %.
 #[sqlx::test(migrations = "../migrations")]
 async fn an_unknown_user_takes_as_long_as_a_known_one(pool: PgPool) -> Test {
     let (auth, hand) = installation(&pool).await;
-    let (runs, apart) = if std::env::var_os("HMS_LONG").is_some() { (2000, 0.05) } else { (40, 0.5) };
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..runs {
-        for (name, times) in ["ada", "eve"].into_iter().zip(&mut times) {
-            hand.advance(TimeDelta::minutes(10));
-            let begun = Instant::now();
-            assert!(auth.browser(name, &wrong(), HOME, "").await.is_err());
-            times.push(begun.elapsed());
+    let (runs, apart) = if std::env::var_os("HMS_LONG").is_some() { (2000, 0.05) } else { (40, 0.2) };
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..runs {
+            for (name, times) in ["ada", "eve"].into_iter().zip(&mut times) {
+                hand.advance(TimeDelta::minutes(10));
+                let begun = Instant::now();
+                assert!(auth.browser(name, &wrong(), HOME, "").await.is_err());
+                times.push(begun.elapsed());
+            }
         }
+        let [known, unknown] = times.map(|mut times| {
+            times.sort();
+            times[times.len() / 2].as_secs_f64()
+        });
+        if (known - unknown).abs() / known < apart {
+            let what =
+                format!("logins of somebody and of nobody: medians more than {} % apart", apart * 100.0);
+            crate::counts::tell(&what, 2 * runs, 0);
+            return Ok(());
+        }
+        seen.push((known, unknown));
     }
-    let [known, unknown] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    });
-    assert!((known - unknown).abs() / known < apart, "{known} {unknown}");
-    crate::counts::tell(
-        &format!("logins of somebody and of nobody: medians more than {} % apart", apart * 100.0),
-        2 * runs,
-        0,
-    );
-    Ok(())
+    panic!("medians, known and unknown: {seen:?}");
 }
 
 /// Security case 13.

