@@ -45,6 +45,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long a connection may take to ask for something, from when its handshake is done.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
+/// What may come of bodies before somebody reads it.
+const WINDOW: u32 = 64 * 1024;
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(database: &str, options: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
@@ -171,8 +174,9 @@ async fn serve_web(
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<()> {
-    // Browsers open several connections each, and many people may sit behind one address.
-    let limits = Limits { connections: 2048, reserved: 512, per_address: 256, ..Limits::default() };
+    // Browsers open several connections each, and many people may sit behind one address. Anybody can come here: 384 strangers with
+    // some 64 KiB of buffers each, and what their requests take up, are less than 64 MiB.
+    let limits = Limits { connections: 1024, reserved: 640, per_address: 256, ..Limits::default() };
     let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.handshake);
     let door = Door::new(acceptor, Places::new(limits));
     // Until the first request nothing else watches a connection that says nothing.
@@ -190,6 +194,8 @@ async fn serve_web(
         .max_pending_accept_reset_streams(32)
         .max_local_error_reset_streams(64)
         .max_send_buf_size(64 * 1024)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10));
     let router = router.layer(middleware::map_request(hurry)).layer(middleware::from_fn(watch));

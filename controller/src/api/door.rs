@@ -2,7 +2,7 @@
 //! it for sure once somebody on it has logged in.
 
 use std::{
-    io, mem,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -16,8 +16,8 @@ use axum::{
 };
 use axum_server::accept::Accept;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use hms_proto::transport::{Arrears, Connection, Places, Proof};
-use http::{Extensions, Request};
+use hms_proto::transport::{Arrears, Burden, Connection, Places, Proof, Watched};
+use http::{Extensions, Request, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::{
     net::TcpStream,
@@ -28,8 +28,11 @@ use tower::Service;
 /// How long a request's body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The largest piece of an answer that has to be taken at once.
-const PIECE: usize = 16 * 1024;
+/// What a request takes up beside its header: a stream, a task, a page that waits to be sent.
+const REQUEST: usize = 8 * 1024;
+
+/// What a piece of a body takes up beside its bytes.
+const PIECE: usize = 64;
 
 /// Lets connections in while there are places.
 #[derive(Debug, Clone)]
@@ -73,8 +76,8 @@ where
     }
 }
 
-/// What answers on a connection. Each request carries the proof by which its caller is known, and where it is told what waits
-/// of its answer.
+/// What answers on a connection. Each request carries the proof by which its caller is known, what it takes up, and where it is told
+/// what waits of its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Inside<S> {
     inner: S,
@@ -82,20 +85,36 @@ pub(crate) struct Inside<S> {
     arrears: Arrears,
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for Inside<S> {
+impl<S: Service<Request<B>, Future: Send + 'static>, B> Service<Request<B>> for Inside<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let burden = Burden::new(self.proof.clone(), REQUEST + size_of_head(&request));
         request.extensions_mut().insert(self.proof.clone());
         request.extensions_mut().insert(self.arrears.clone());
-        self.inner.call(request)
+        request.extensions_mut().insert(burden.clone());
+        let answering = self.inner.call(request);
+        async move {
+            let answer = answering.await;
+            drop(burden);
+            answer
+        }
+        .boxed()
     }
+}
+
+/// As HTTP/2 counts it.
+fn size_of_head<B>(request: &Request<B>) -> usize {
+    let header =
+        |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 32;
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    path + request.headers().iter().map(header).sum::<usize>()
 }
 
 /// The caller of this request has logged in: its connection is nobody's whose place could be needed.
@@ -105,18 +124,32 @@ pub(crate) fn is_known(extensions: &Extensions) {
     }
 }
 
-/// Gives the body of a request so much time.
+/// Gives the body of a request so much time, and counts it as taken up.
 pub(crate) async fn hurry(request: Request<Body>) -> Request<Body> {
+    let burden = request.extensions().get::<Burden>().cloned();
     request.map(|body| match body.is_end_stream() {
         true => body,
-        false => Body::new(Hurried { body, until: Box::pin(sleep(PATIENCE)) }),
+        false => Body::new(Hurried { body, burden, until: Box::pin(sleep(PATIENCE)) }),
     })
 }
 
 /// A body that is late from some time on, however steadily it trickles.
 struct Hurried {
     body: Body,
+    burden: Option<Burden>,
     until: Pin<Box<Sleep>>,
+}
+
+impl Hurried {
+    /// The same bytes alone: as they came, one byte may hold all of what was read with it.
+    fn count(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        frame.map_data(|data| {
+            if let Some(burden) = &self.burden {
+                burden.add(PIECE + data.len());
+            }
+            Bytes::copy_from_slice(&data)
+        })
+    }
 }
 
 impl http_body::Body for Hurried {
@@ -128,7 +161,7 @@ impl http_body::Body for Hurried {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| self.count(frame)).map_err(Into::into)));
         }
         ready!(self.until.as_mut().poll(cx));
         Poll::Ready(Some(Err("the request did not come in its time".into())))
@@ -143,89 +176,86 @@ impl http_body::Body for Hurried {
     }
 }
 
-/// Watches whether the answer is taken.
+/// Watches whether the answer is taken. Whoever follows something may read slowly: such streams say what they left out.
 pub(crate) async fn watch(request: Asked, next: Next) -> Response {
     let arrears = request.extensions().get::<Arrears>().cloned();
+    let burden = request.extensions().get::<Burden>().cloned();
     let response = next.run(request).await;
-    match arrears {
-        Some(arrears) => response.map(|body| Body::new(Watched { body, arrears, rest: Bytes::new() })),
-        None => response,
-    }
-}
-
-/// A body in pieces that are watched until they are sent.
-struct Watched {
-    body: Body,
-    arrears: Arrears,
-    /// Of the frame that was read last.
-    rest: Bytes,
-}
-
-impl Watched {
-    fn piece(&mut self) -> Frame<Bytes> {
-        let rest = match self.rest.len() > PIECE {
-            true => self.rest.split_off(PIECE),
-            false => Bytes::new(),
-        };
-        Frame::data(self.arrears.watch(mem::replace(&mut self.rest, rest)))
-    }
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                end => return Poll::Ready(end),
-            }
-        }
-        Poll::Ready(Some(Ok(self.piece())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (body, rest) = (self.body.size_hint(), u64::try_from(self.rest.len()).unwrap_or(u64::MAX));
-        let mut hint = SizeHint::new();
-        if let Some(upper) = body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint.set_lower(body.lower().saturating_add(rest));
-        hint
-    }
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let arrears = arrears.filter(|_| kind.is_none_or(|kind| kind != "text/event-stream"));
+    response.map(|body| Body::new(Watched::new(body, arrears, burden)))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, middleware, routing::get};
+    use futures_util::stream;
+    use hms_proto::transport::{Limits, Place};
     use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
 
     use super::*;
 
+    fn place(burden: usize) -> Place {
+        let places = Places::new(Limits { burden, ..Limits::default() });
+        places.take([127, 0, 0, 1].into()).unwrap()
+    }
+
+    fn has_lost(place: &mut Place) -> bool {
+        place.lost().now_or_never().is_some()
+    }
+
+    /// Security case 98: what follows something may wait, and everything else not.
     #[tokio::test]
-    async fn a_watched_body_has_the_same_bytes_in_pieces() {
-        let bytes: Bytes = (0..=u8::MAX).cycle().take(2 * PIECE + 7).collect();
-        let mut watched =
-            Watched { body: bytes.clone().into(), arrears: Arrears::default(), rest: Bytes::new() };
-        assert_eq!(watched.size_hint().exact(), Some(bytes.len() as u64));
-        let mut sizes = Vec::new();
-        let mut all = Vec::new();
-        while let Some(frame) = watched.frame().await {
-            let data = frame.unwrap().into_data().unwrap();
-            all.extend_from_slice(&data);
-            sizes.push(data.len());
-            assert_eq!(watched.size_hint().exact(), Some((bytes.len() - all.len()) as u64));
+    async fn answers_are_watched_and_events_are_not() {
+        let events = async || ([(header::CONTENT_TYPE, "text/event-stream")], "data: 1\n\n");
+        let router = Router::new().route("/", get(async || "answer")).route("/events", get(events));
+        for (path, is_watched) in [("/", true), ("/events", false)] {
+            let arrears = Arrears::default();
+            let request = Request::get(path).extension(arrears.clone()).body(Body::empty()).unwrap();
+            let router = router.clone().layer(middleware::from_fn(watch));
+            let mut answer = router.oneshot(request).await.unwrap().into_body();
+            let _piece = answer.frame().await.unwrap().unwrap();
+            assert_eq!(arrears.have_waited(Duration::ZERO), is_watched, "{path}");
         }
-        assert_eq!((sizes, Bytes::from(all)), (vec![PIECE, PIECE, 7], bytes));
+    }
+
+    /// Security case 101.
+    #[tokio::test]
+    async fn a_body_counts_as_what_it_takes_up_and_holds_nothing_else() {
+        let mut place = place(1000);
+        let read = Bytes::from(vec![b'x'; 1 << 20]);
+        let pieces: Vec<_> = (0..2).map(|_| Ok::<_, io::Error>(read.slice(7..407))).collect();
+        let mut request = Request::new(Body::from_stream(stream::iter(pieces)));
+        request.extensions_mut().insert(Burden::new(place.proof(), 100));
+        let mut body = hurry(request).await.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(
+            first == read[7..407] && first.as_ptr() != read[7..].as_ptr(),
+            "it holds what was read with it"
+        );
+        assert!(!has_lost(&mut place));
+        let _second = body.frame().await.unwrap().unwrap();
+        assert!(has_lost(&mut place), "a body may be as large as it likes");
+    }
+
+    /// Security case 101: a request counts until its answer is taken.
+    #[tokio::test]
+    async fn a_request_counts_from_its_header_to_the_end_of_its_answer() {
+        let mut place = place(3 * REQUEST);
+        let router = Router::new().route("/", get(async || "answer")).layer(middleware::from_fn(watch));
+        let inside = Inside { inner: router, proof: place.proof(), arrears: Arrears::default() };
+        let ask = async |header: usize| {
+            let request = Request::get("/").header("x-long", vec![b'x'; header]).body(Body::empty());
+            inside.clone().oneshot(request.unwrap()).await.unwrap().into_body()
+        };
+        for _ in 0..5 {
+            ask(REQUEST).await.collect().await.unwrap();
+        }
+        assert!(!has_lost(&mut place), "what is over still counts");
+        let _waits = ask(REQUEST).await;
+        assert!(!has_lost(&mut place));
+        let _waits_too = ask(REQUEST).await;
+        assert!(has_lost(&mut place), "strangers may have as many requests as they like");
     }
 }

@@ -11,17 +11,19 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Server, server::Connected};
+use tower::layer::util::{Identity as Nothing, Stack};
 
 use super::{
     connection::Connection,
     places::{Limits, Place, Places},
+    watch::{Met, Watching},
 };
 use crate::identity::{Identity, serial_of, validity_of};
 
 /// Calls on one connection at a time.
 pub(super) const STREAMS: u32 = 256;
 
-/// Who is at the other end of a connection. tonic puts it into each request's extensions.
+/// Who is at the other end of a connection. A hardened server puts it into each request's extensions.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Whom its certificate names.
@@ -103,9 +105,11 @@ async fn handshake(
     Ok(Connection::new(stream, peer, place))
 }
 
-/// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers).
-pub fn harden(server: Server) -> Server {
+/// A gRPC server with limits on all that a caller can make grow (HTTP/2 floods, header bombs, silent peers, answers that nobody
+/// takes).
+pub fn harden(server: Server) -> Server<Stack<Watching, Nothing>> {
     server
+        .layer(Watching)
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(16 * 1024)
         .http2_max_pending_accept_reset_streams(Some(32))
@@ -119,9 +123,9 @@ pub fn harden(server: Server) -> Server {
 }
 
 impl Connected for Known {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Met;
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn connect_info(&self) -> Met {
+        Met { peer: self.peer.clone(), arrears: self.arrears() }
     }
 }

@@ -1,5 +1,5 @@
 //! A connection with its place: it ends when the place is given to somebody else, and when its peer stops reading, or does
-//! not take its answers.
+//! not take its answers. One whose peer never stops sending waits for the others now and then.
 
 use std::{
     io,
@@ -18,6 +18,9 @@ use super::{arrears::Arrears, places::Place};
 /// How long bytes, or a piece of an answer, may wait for a peer that takes none.
 const STALL: Duration = Duration::from_secs(30);
 
+/// So much is read of it before others have their turn.
+const TURN: usize = 32 * 1024;
+
 /// A stream that has a place, and what is known of its peer.
 #[derive(Debug)]
 pub struct Connection<S, P = ()> {
@@ -27,12 +30,14 @@ pub struct Connection<S, P = ()> {
     arrears: Arrears,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Read since it last waited.
+    read: usize,
 }
 
 impl<S, P> Connection<S, P> {
     /// The stream in its place.
     pub fn new(stream: S, peer: P, place: Place) -> Self {
-        Self { stream, peer, place, arrears: Arrears::default(), stall: STALL, stalled: None }
+        Self { stream, peer, place, arrears: Arrears::default(), stall: STALL, stalled: None, read: 0 }
     }
 
     /// Where it is told which answers wait to be sent.
@@ -76,7 +81,16 @@ impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<S, P> {
     ) -> Poll<io::Result<()>> {
         self.poll_lost(cx)?;
         self.check_arrears()?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.read >= TURN {
+            self.read = 0;
+            // Whoever waits comes before it is polled again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.read = if read.is_ready() { self.read + buf.filled().len() - before } else { 0 };
+        read
     }
 }
 
@@ -144,6 +158,37 @@ mod tests {
         connection.stall = Duration::ZERO;
         theirs.write_all(&[2]).await.unwrap();
         assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// Security case 97.
+    #[tokio::test]
+    async fn a_connection_that_always_has_more_lets_others_have_their_turn() {
+        let place = Places::new(Limits::default()).take(SOMEBODY).unwrap();
+        let (ours, mut theirs) = duplex(4 * TURN);
+        let mut connection = Connection::new(ours, (), place);
+        theirs.write_all(&vec![0; 3 * TURN]).await.unwrap();
+        let mut turns = Vec::new();
+        let mut all = 0;
+        while all < 3 * TURN {
+            let mut turn = 0;
+            // What is polled is over when it has to wait.
+            std::future::poll_fn(|cx| {
+                let mut bytes = [0; 2048];
+                while turn < 3 * TURN {
+                    let mut buf = ReadBuf::new(&mut bytes);
+                    match Pin::new(&mut connection).poll_read(cx, &mut buf) {
+                        Poll::Ready(read) => read.unwrap(),
+                        Poll::Pending => break,
+                    }
+                    turn += buf.filled().len();
+                }
+                Poll::Ready(())
+            })
+            .await;
+            turns.push(turn);
+            all += turn;
+        }
+        assert_eq!(turns, [TURN; 3]);
     }
 
     /// Security case 98.

@@ -1,5 +1,6 @@
 //! Places for connections: so many in all, and so many for one address. When there are none left, a stranger goes who has
-//! been there longest without saying who it is, and never somebody who has.
+//! been there longest without saying who it is, and never somebody who has. When the requests of strangers take up too much,
+//! the one goes whose take up most.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,11 +30,19 @@ pub struct Limits {
     pub per_address: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
+    /// What the requests of all strangers may take up together, in bytes.
+    pub burden: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1024, reserved: 256, per_address: 128, handshake: Duration::from_secs(5) }
+        Self {
+            connections: 1024,
+            reserved: 256,
+            per_address: 128,
+            handshake: Duration::from_secs(5),
+            burden: 16 << 20,
+        }
     }
 }
 
@@ -53,6 +62,9 @@ struct Book {
     counts: HashMap<IpAddr, usize>,
     /// By age: the first has been here longest.
     strangers: BTreeMap<u64, Stranger>,
+    /// Of all strangers.
+    burden: usize,
+    most_burden: usize,
     known: HashMap<IpAddr, Instant>,
 }
 
@@ -60,6 +72,7 @@ struct Book {
 struct Stranger {
     address: IpAddr,
     leave: oneshot::Sender<()>,
+    burden: usize,
 }
 
 /// The place that a connection takes up, given back when it is dropped.
@@ -80,7 +93,8 @@ pub struct Proof {
 impl Places {
     /// As many as the limits say.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, book: Shared::default() }
+        let book = Book { most_burden: limits.burden, ..Book::default() };
+        Self { limits, book: Arc::new(Mutex::new(book)) }
     }
 
     /// A place for a connection from this address. `None` when nobody can be sent away for it.
@@ -93,7 +107,7 @@ impl Places {
         book.next += 1;
         book.held.insert(id, address);
         *book.counts.entry(address).or_default() += 1;
-        book.strangers.insert(id, Stranger { address, leave });
+        book.strangers.insert(id, Stranger { address, leave, burden: 0 });
         drop(book);
         Some(Place { proof: Proof { book: self.book.clone(), id, address }, leave: Some(left) })
     }
@@ -117,15 +131,44 @@ impl Book {
     /// Of those strangers, the one that has been here longest.
     fn send_away(&mut self, which: impl Fn(&Self, &Stranger) -> bool) -> Option<()> {
         let id = *self.strangers.iter().find(|(_, stranger)| which(self, stranger))?.0;
-        let stranger = self.strangers.remove(&id)?;
+        self.dismiss(id)
+    }
+
+    fn dismiss(&mut self, id: u64) -> Option<()> {
+        let stranger = self.forget(id)?;
         self.give_back(id);
         // It may have just ended by itself.
         stranger.leave.send(()).ok();
         Some(())
     }
 
+    /// It is no stranger any more.
+    fn forget(&mut self, id: u64) -> Option<Stranger> {
+        let stranger = self.strangers.remove(&id)?;
+        self.burden -= stranger.burden;
+        Some(stranger)
+    }
+
+    /// A stranger takes up more. While that is too much, the one goes that takes up most, and of equals the oldest.
+    fn burden(&mut self, id: u64, bytes: usize) {
+        let Some(stranger) = self.strangers.get_mut(&id) else { return };
+        stranger.burden += bytes;
+        self.burden += bytes;
+        while self.burden > self.most_burden {
+            let heaviest = self.strangers.iter().rev().max_by_key(|(_, stranger)| stranger.burden);
+            let Some(id) = heaviest.map(|(id, _)| *id) else { return };
+            self.dismiss(id);
+        }
+    }
+
+    fn unburden(&mut self, id: u64, bytes: usize) {
+        let Some(stranger) = self.strangers.get_mut(&id) else { return };
+        stranger.burden -= bytes;
+        self.burden -= bytes;
+    }
+
     fn give_back(&mut self, id: u64) {
-        self.strangers.remove(&id);
+        self.forget(id);
         let Some(address) = self.held.remove(&id) else { return };
         if let Some(count) = self.counts.get_mut(&address) {
             *count -= 1;
@@ -185,9 +228,17 @@ impl Proof {
     pub fn prove(&self) {
         let mut book = lock(&self.book);
         if book.held.contains_key(&self.id) {
-            book.strangers.remove(&self.id);
+            book.forget(self.id);
             book.remember(self.address);
         }
+    }
+
+    pub(super) fn burden(&self, bytes: usize) {
+        lock(&self.book).burden(self.id, bytes);
+    }
+
+    pub(super) fn unburden(&self, bytes: usize) {
+        lock(&self.book).unburden(self.id, bytes);
     }
 }
 

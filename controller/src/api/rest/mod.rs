@@ -26,7 +26,9 @@ mod shape;
 mod users;
 
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
+    http::header,
     middleware::{from_fn, from_fn_with_state},
     response::Response,
     routing::get,
@@ -54,8 +56,11 @@ pub(super) fn router(state: &State) -> Router<State> {
     let (router, _) = parts();
     let document = document();
     let once = once::Once::new(state, &document);
+    // Anybody may have it: all get the same bytes.
+    let document = Bytes::from(serde_json::to_vec(&document).expect("it is data"));
+    let json = [(header::CONTENT_TYPE, "application/json")];
     router
-        .route("/api/openapi.json", get(async move || Json(document)))
+        .route("/api/openapi.json", get(async move || (json, document)))
         .route("/api", axum::routing::any(nothing_here))
         .route("/api/{*anything}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
