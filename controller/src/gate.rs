@@ -4,7 +4,7 @@
 //! [`Gate::units`] and its siblings, and goes to a service of the controller or, undecoded, to the agent of a host.
 
 #[cfg(test)]
-mod audit_tests;
+pub(crate) mod audit_tests;
 mod local;
 
 use std::time::{Duration, Instant};

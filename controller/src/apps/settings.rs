@@ -2,12 +2,13 @@
 //! the rest of the specification is kept beside them.
 
 use hms_proto::{
-    app,
+    access, app,
     controller::v1::AppSettings,
     fault::{Fault, FaultKind},
     host::v1::AppSpec,
     names::{AppKey, HostName},
 };
+use prost::Message as _;
 use sqlx::types::{Json, chrono::NaiveDateTime};
 
 use super::{find, no_app, secrets, shared};
@@ -49,6 +50,12 @@ pub(crate) fn of(row: &App) -> AppSettings {
         created_usec: usec(row.created_at),
         updated_usec: usec(row.updated_at),
     }
+}
+
+/// Settings for the audit, as it has those of a request: secrets blanked.
+pub(crate) fn told(settings: &AppSettings) -> serde_json::Value {
+    let rule = access::rule("/hms.controller.v1.AppService/Edit");
+    rule.and_then(|rule| rule.describe_request(&settings.encode_to_vec())).unwrap_or_default()
 }
 
 /// The specification that a host is told: complete, or a fault that says what is wrong with it.

@@ -7,6 +7,9 @@ mod heads;
 mod target;
 #[cfg(test)]
 mod tests;
+mod whole;
+#[cfg(test)]
+mod whole_tests;
 
 use std::{
     collections::HashMap,
@@ -16,7 +19,7 @@ use std::{
 
 pub(crate) use changed::Changed;
 use hms_proto::{
-    chain::{self, Kept, Verifier},
+    chain::{self, Broken, Kept, Verifier},
     controller::v1::AuditRow,
     fault::{Fault, FaultKind},
 };
@@ -69,8 +72,8 @@ struct Verified {
     verifier: Option<Verifier>,
     /// Up to which row that is kept for the next start.
     kept: i64,
-    /// What is wrong with the row after it.
-    broken: String,
+    /// The first row that something is wrong with, whoever found it.
+    broken: Option<Broken>,
 }
 
 impl Watched {
@@ -82,7 +85,10 @@ impl Watched {
     /// Up to which row the chain was verified, and what is wrong with the one after it.
     pub(crate) fn verified(&self) -> (i64, String) {
         let verified = self.look();
-        (verified.verifier.as_ref().map_or(0, |verifier| verifier.seq), verified.broken.clone())
+        match &verified.broken {
+            Some(broken) => ((broken.seq - 1).max(0), broken.to_string()),
+            None => (verified.verifier.as_ref().map_or(0, |verifier| verifier.seq), String::new()),
+        }
     }
 
     fn look(&self) -> MutexGuard<'_, Verified> {
@@ -92,6 +98,7 @@ impl Watched {
 
 /// Looks after the chain until the controller stops.
 pub(crate) async fn follow(core: Arc<Core>) {
+    tokio::spawn(whole::follow(core.clone()));
     let mut visited: HashMap<Uuid, Instant> = HashMap::new();
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,11 +133,9 @@ async fn visit(core: Arc<Core>, host: Arc<Host>) {
     }
 }
 
-/// Goes on after the row that was verified last before this start. Where that is not as it was, all is verified, and held against it.
-async fn resume(core: &Core) -> db::Result<Verifier> {
-    let Some((seq, hash)) = db::audit_chain::verified(&core.db).await? else {
-        return Ok(Verifier::default());
-    };
+/// Goes on after a row that was verified before. Where that is not as it was, all is verified, and held against it.
+async fn resume(core: &Core, verified: Option<(i64, String)>) -> db::Result<Verifier> {
+    let Some((seq, hash)) = verified.filter(|(seq, _)| *seq > 0) else { return Ok(Verifier::default()) };
     let row = db::audit_chain::rows(&core.db, seq, seq, 1).await?.pop();
     Ok(match row.is_some_and(|row| row.seq == seq && row.hash == hash && chain::hash(&row) == hash) {
         true => Verifier::after(seq, hash),
@@ -141,7 +146,7 @@ async fn resume(core: &Core) -> db::Result<Verifier> {
 /// Verifies the rows that came since. A chain that was found broken stays so until somebody has looked, and started anew.
 async fn verify(core: &Core) -> db::Result<()> {
     if core.audit.look().verifier.is_none() {
-        let verifier = resume(core).await?;
+        let verifier = resume(core, db::audit_chain::verified(&core.db).await?).await?;
         core.audit.look().verifier = Some(verifier);
     }
     loop {
@@ -166,15 +171,22 @@ impl Verified {
             rows => rows.iter().try_for_each(|row| verifier.check(row)),
         };
         if let Err(broken) = found {
-            tracing::error!(%broken, "the chain of the audit is broken");
-            self.broken = broken.to_string();
+            self.found(broken);
+        }
+    }
+
+    /// Of several rows the first is told.
+    fn found(&mut self, broken: Broken) {
+        tracing::error!(%broken, "the chain of the audit is broken");
+        if self.broken.as_ref().is_none_or(|known| broken.seq < known.seq) {
+            self.broken = Some(broken);
         }
     }
 
     /// What the next start should know and does not yet.
     fn news(&self) -> Option<(i64, String)> {
         let verifier = self.verifier.as_ref()?;
-        (self.broken.is_empty() && verifier.seq > self.kept).then(|| (verifier.seq, verifier.hash.clone()))
+        (self.broken.is_none() && verifier.seq > self.kept).then(|| (verifier.seq, verifier.hash.clone()))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use hms_proto::{
     controller::v1::{
-        AddScheduleRequest, AppSettings, PauseScheduleRequest, RemoveScheduleRequest, RotateSecretRequest,
-        SetSecretsRequest, Target,
+        AddHostRequest, AddScheduleRequest, AppSettings, LabelHostRequest, PauseScheduleRequest,
+        RemoveAppRequest, RemoveHostRequest, RemoveScheduleRequest, RotateSecretRequest, SetSecretsRequest,
+        Target,
     },
     host::v1::Secret,
 };
@@ -16,7 +17,7 @@ use crate::{
 
 type Test = anyhow::Result<()>;
 
-async fn act(pool: &PgPool, calls: usize) -> Test {
+pub(super) async fn act(pool: &PgPool, calls: usize) -> Test {
     for _ in 0..calls {
         let intent = Intent {
             request_id: Uuid::now_v7(),
@@ -36,7 +37,7 @@ async fn act(pool: &PgPool, calls: usize) -> Test {
 }
 
 /// The same controller after a start: it knows nothing.
-async fn start(core: &Core) -> anyhow::Result<(i64, String)> {
+pub(super) async fn start(core: &Core) -> anyhow::Result<(i64, String)> {
     *core.audit.look() = Verified::default();
     verify(core).await?;
     Ok(core.audit.verified())
@@ -75,7 +76,7 @@ async fn a_start_verifies_what_came_since_the_last_and_notices_what_is_gone(pool
     act(&pool, 5).await?;
     anyhow::ensure!(start(&core).await? == (10, String::new()));
     anyhow::ensure!(db::audit_chain::verified(&pool).await?.is_some_and(|(seq, _)| seq == 10));
-    // What lies before that place is for `hmsctl audit verify`: a start does not read it again.
+    // What lies before that place is for the slow pass: a start does not read it again.
     let old = found_after(&core, "UPDATE audit SET actor = 'eve' WHERE seq = 3").await?;
     anyhow::ensure!(old == (10, String::new()), "{old:?}");
     let (seq, broken) = found_after(&core, "UPDATE audit SET actor = 'eve' WHERE seq = 10").await?;
@@ -164,5 +165,56 @@ async fn a_record_of_secrets_has_marks_and_no_values(pool: PgPool) -> Test {
     anyhow::ensure!(before["API_TOKEN"].is_string() && before != after, "{before} {after}");
     let rows = db::audit_chain::rows(&pool, 1, 0, i64::MAX).await?;
     anyhow::ensure!(!format!("{rows:?}").contains("canary"), "a value is in the audit");
+    Ok(())
+}
+
+/// Security case 114.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_record_of_a_host_says_how_it_was_and_is(pool: PgPool) -> Test {
+    let state = controller(&pool).await?;
+    let caller = Caller::system();
+    let wanted = AddHostRequest { name: "web9".into(), address: "192.0.2.9".into() };
+    state.gate.fleet(&again(&caller)).add_host(wanted).await?;
+    let (before, added) = last(&pool).await?;
+    anyhow::ensure!(before.is_null() && added["address"] == "192.0.2.9:9444", "{added}");
+    anyhow::ensure!(added["labels"] == serde_json::json!([]) && added["joined"].is_null(), "{added}");
+    let wanted =
+        LabelHostRequest { name: "web9".into(), add: vec!["env=test".into()], ..LabelHostRequest::default() };
+    state.gate.fleet(&again(&caller)).label_host(wanted).await?;
+    let (before, labelled) = last(&pool).await?;
+    anyhow::ensure!(before == added && labelled["labels"][0] == "env=test", "{labelled}");
+    state.gate.fleet(&again(&caller)).remove_host(RemoveHostRequest { name: "web9".into() }).await?;
+    anyhow::ensure!(last(&pool).await? == (labelled, serde_json::Value::Null));
+    Ok(())
+}
+
+/// Security case 114.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_record_of_an_app_says_how_it_was_and_is(pool: PgPool) -> Test {
+    let state = controller(&pool).await?;
+    let caller = Caller::system();
+    let url = "https://git.example/cigar.git";
+    let spec = Some(hms_proto::host::v1::AppSpec { git_url: url.into(), ..Default::default() });
+    let app = AppSettings { key: "cigar".into(), host: "web1".into(), spec, ..AppSettings::default() };
+    let settings = state.gate.apps(&again(&caller)).add(app).await?.into_inner();
+    let (before, added) = last(&pool).await?;
+    anyhow::ensure!(before.is_null() && added["host"] == "web1" && added["spec"]["gitUrl"] == url, "{added}");
+    let wanted = AppSettings { name: "Smoke".into(), ..settings };
+    state.gate.apps(&again(&caller)).edit(wanted).await?;
+    let (before, edited) = last(&pool).await?;
+    anyhow::ensure!(before == added && edited["name"] == "Smoke", "{edited}");
+    let remove = |key: &str| RemoveAppRequest { key: key.into(), ..RemoveAppRequest::default() };
+    state.gate.apps(&again(&caller)).remove(remove("cigar")).await?;
+    anyhow::ensure!(last(&pool).await? == (edited, serde_json::Value::Null));
+    // A row that somebody wrote by hand may have what is refused otherwise.
+    let url = "https://ada:canary@git.example/cigar.git".into();
+    let by_hand = db::apps::App { github_repo: url, ..db::apps::sample("smoke") };
+    db::apps::add(&mut *pool.acquire().await?, &by_hand).await?;
+    state.core.reload().await?;
+    state.gate.apps(&again(&caller)).remove(remove("smoke")).await?;
+    let (before, after) = last(&pool).await?;
+    let url = before["spec"]["gitUrl"].as_str().unwrap_or_default();
+    anyhow::ensure!(url.ends_with("@git.example/cigar.git") && after.is_null(), "{before} {after}");
+    anyhow::ensure!(!before.to_string().contains("canary"), "{before}");
     Ok(())
 }

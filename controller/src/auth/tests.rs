@@ -145,7 +145,7 @@ async fn a_browser_is_logged_out_by_logout_idleness_and_time(pool: PgPool) -> Te
     let token = login().await;
     let caller = auth.web_session(&token, Some(HOME)).await?.unwrap();
     assert_eq!((caller.name.as_str(), caller.role, caller.source), ("ada", Role::Admin, Source::Web));
-    auth.web_logout(&token).await?;
+    db::sessions::revoke(&pool, caller.id, caller.session.unwrap(), auth.clock.now()).await?;
     assert!(!is_in(&token).await && auth.web_peek(&token).await?.is_none());
 
     let token = login().await;

@@ -182,14 +182,6 @@ impl Auth {
         let live = self.live(token).await?;
         Ok(live.map(|live| (live.role(), live.scope())))
     }
-
-    /// Ends it.
-    pub(crate) async fn web_logout(&self, token: &Token) -> Result<(), Fault> {
-        if let Some(live) = self.live(token).await? {
-            db::sessions::revoke(&self.db, live.user_id, live.id, self.clock.now()).await?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

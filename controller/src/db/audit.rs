@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hms_proto::controller::v1::{AuditRecord, ListAuditRequest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{
@@ -47,7 +47,7 @@ const APPEND: &str =
     "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 /// Records an intent. What it speaks of must not be done unless this succeeded.
-pub(crate) async fn intent(pool: &PgPool, intent: &Intent) -> Result<i64> {
+pub(crate) async fn intent(db: impl PgExecutor<'_>, intent: &Intent) -> Result<i64> {
     let seq: Option<i64> = sqlx::query_scalar(APPEND)
         .bind("intent")
         .bind(intent.request_id)
@@ -66,7 +66,7 @@ pub(crate) async fn intent(pool: &PgPool, intent: &Intent) -> Result<i64> {
         .bind(None::<Value>)
         .bind(None::<&str>)
         .bind(None::<&str>)
-        .fetch_one(pool)
+        .fetch_one(db)
         .await?;
     // The function has no number for an outcome that is there already; an intent fails instead.
     seq.ok_or(Error::Conflict)
@@ -85,7 +85,7 @@ pub(crate) async fn outcome(
 
 /// The same, with what it changed.
 pub(crate) async fn outcome_with(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     request_id: Uuid,
     outcome: &str,
     detail: &str,
@@ -112,7 +112,7 @@ pub(crate) async fn outcome_with(
         .bind(after.map(params))
         .bind(before.map(hash_of))
         .bind(after.map(hash_of))
-        .execute(pool)
+        .execute(db)
         .await?;
     Ok(())
 }

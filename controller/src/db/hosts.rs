@@ -17,6 +17,8 @@ pub(crate) struct Host {
     /// When its agent joined first.
     pub(crate) joined_at: Option<DateTime<Utc>>,
     /// Of its newest certificate.
+    pub(crate) certificate_serial: Option<String>,
+    /// Of its newest certificate.
     pub(crate) certificate_expires_at: Option<DateTime<Utc>>,
     /// In order.
     pub(crate) labels: Vec<String>,

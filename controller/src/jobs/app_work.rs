@@ -6,12 +6,18 @@ use hms_proto::{
     names::AppKey,
 };
 
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
 use super::worker::{Next, OneJob, Step};
 use crate::{
     apps::{self, request, settings},
-    auth::Caller,
+    audit::Changed,
+    auth::{Caller, Source},
     db::{
         self,
+        audit::Intent,
         deployments::{self, Deployment},
         jobs::{self, Job},
     },
@@ -107,10 +113,30 @@ pub(super) async fn finish(state: &State, job: &Job, end: &v1::Job) -> db::Resul
     let is_first = jobs::end(&mut *tx, job.id, end).await?;
     let removed = is_first && job.kind() == JobKind::Remove && end.state() == JobState::Succeeded;
     if removed {
-        db::apps::remove(&mut *tx, &job.app).await?;
+        forget(&mut tx, job).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// The record is written with the removal, or neither is.
+async fn forget(tx: &mut PgConnection, job: &Job) -> db::Result<()> {
+    let Some(row) = db::apps::get(&mut *tx, &job.app).await? else { return Ok(()) };
+    let intent = Intent {
+        request_id: Uuid::now_v7(),
+        actor: job.actor.clone(),
+        user_id: Some(job.user_id).filter(|id| !id.is_nil()),
+        source: Source::of_run(&job.source),
+        address: None,
+        method: "/hms.controller.v1.AppService/Remove".into(),
+        host: job.host.clone(),
+        target: job.app.clone(),
+        params: json!({ "key": job.app, "deployment_id": job.id }),
+    };
+    db::audit::intent(&mut *tx, &intent).await?;
+    db::apps::remove(&mut *tx, &job.app).await?;
+    let changed = Changed::of(Some(&settings::told(&settings::of(&row))), None);
+    db::audit::outcome_with(&mut *tx, intent.request_id, "ok", "", 0, Some(&changed)).await
 }
 
 /// Notes what the host tells of a release as soon as there is one: of a deployment that fails, nothing of it is left later.
@@ -131,5 +157,65 @@ async fn note_release(state: &State, job: &Job, release: &str) -> db::Result<()>
     match there.releases.iter().find(|known| known.id == release) {
         Some(release) => deployments::told(&state.db, job.id, release).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::jobs::tests::controller;
+
+    type Test = anyhow::Result<()>;
+
+    /// An app that is about to be gone from its host, and how that ended.
+    async fn removal(state: &State) -> anyhow::Result<(Job, v1::Job)> {
+        let app = db::apps::sample("cigar");
+        db::apps::add(&mut *state.db.acquire().await?, &app).await?;
+        let host = db::hosts::get_by_name(&state.db, &"web1".try_into()?).await?.unwrap();
+        let wanted = deployments::NewDeployment {
+            id: Uuid::now_v7(),
+            app: "cigar".into(),
+            kind: JobKind::Remove,
+            host: (host.id, host.name),
+            wanted: deployments::Wanted::default(),
+            actor: "ada".into(),
+            user_id: Uuid::from_u128(9),
+            source: Source::Web,
+        };
+        deployments::begin(&state.db, &wanted).await?;
+        let job = deployments::get(&state.db, wanted.id).await?.unwrap().job;
+        Ok((job, v1::Job { state: JobState::Succeeded.into(), ..v1::Job::default() }))
+    }
+
+    /// Security case 114.
+    #[sqlx::test(migrations = "../migrations")]
+    async fn an_app_that_is_gone_from_its_host_is_forgotten_once_with_a_record(pool: PgPool) -> Test {
+        let state = controller(&pool).await?;
+        let (job, end) = removal(&state).await?;
+        finish(&state, &job, &end).await?;
+        finish(&state, &job, &end).await?;
+        anyhow::ensure!(db::apps::get(&pool, "cigar").await?.is_none());
+        let records = db::audit::recent(&pool, 9).await?;
+        let [record] = records.as_slice() else { anyhow::bail!("{records:?}") };
+        let about = (record.actor.as_str(), record.source.as_str(), record.target.as_str());
+        anyhow::ensure!(about == ("ada", "web", "cigar") && record.outcome == "ok", "{record:?}");
+        anyhow::ensure!(record.before.contains("git.example") && record.after == "null", "{record:?}");
+        Ok(())
+    }
+
+    /// Security case 111.
+    #[sqlx::test(migrations = "../migrations")]
+    async fn an_app_is_not_forgotten_while_that_cannot_be_recorded(pool: PgPool) -> Test {
+        let state = controller(&pool).await?;
+        let (job, end) = removal(&state).await?;
+        db::audit::refuse(&pool, "53100").await?;
+        anyhow::ensure!(finish(&state, &job, &end).await.is_err());
+        anyhow::ensure!(db::apps::get(&pool, "cigar").await?.is_some(), "it is there");
+        db::audit::refuse(&pool, "").await?;
+        finish(&state, &job, &end).await?;
+        anyhow::ensure!(db::apps::get(&pool, "cigar").await?.is_none());
+        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hms_proto::{
-    access,
     controller::v1::{
         AdoptAppFileRequest, App, AppSettings, AppState, GetAppRequest, ListAppsRequest, ListAppsResponse,
         RemoveAppRequest, RemoveAppResponse, app_service_server::AppService,
@@ -12,7 +11,6 @@ use hms_proto::{
     host::v1::{JobKind, Unit},
     names::{AppKey, HostName},
 };
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::session::caller_of;
@@ -42,7 +40,8 @@ impl AppService for Apps {
 
     async fn add(&self, request: Request<AppSettings>) -> Result<Response<AppSettings>, Status> {
         let by = caller_of(&request)?.name.clone();
-        Ok(Response::new(settings::add(&self.0, request.into_inner(), &by).await?))
+        let added = settings::add(&self.0, request.into_inner(), &by).await?;
+        Ok(changed(None, Some(&added)).tell(added))
     }
 
     async fn get_settings(&self, request: Request<GetAppRequest>) -> Result<Response<AppSettings>, Status> {
@@ -54,12 +53,15 @@ impl AppService for Apps {
         let wanted = request.into_inner();
         let before = settings::of(&apps::find(&self.0, &key(&wanted.key)?).await?);
         let after = settings::edit(&self.0, wanted).await?;
-        Ok(Changed { before: told(&before), after: told(&after) }.tell(after))
+        Ok(changed(Some(&before), Some(&after)).tell(after))
     }
 
     async fn adopt(&self, request: Request<AdoptAppFileRequest>) -> Result<Response<AppSettings>, Status> {
         let asked = request.get_ref();
-        Ok(Response::new(settings::adopt(&self.0, &key(&asked.key)?, &asked.item).await?))
+        let key = key(&asked.key)?;
+        let before = settings::of(&apps::find(&self.0, &key).await?);
+        let after = settings::adopt(&self.0, &key, &asked.item).await?;
+        Ok(changed(Some(&before), Some(&after)).tell(after))
     }
 
     async fn remove(
@@ -67,21 +69,24 @@ impl AppService for Apps {
         request: Request<RemoveAppRequest>,
     ) -> Result<Response<RemoveAppResponse>, Status> {
         let caller = caller_of(&request)?.clone();
-        Ok(Response::new(remove(&self.0, request.into_inner(), &caller).await?))
+        Ok(remove(&self.0, request.into_inner(), &caller).await?)
     }
 }
 
-/// Settings for the audit, as it has those of the request: secrets blanked.
-fn told(settings: &AppSettings) -> serde_json::Value {
-    let rule = access::rule("/hms.controller.v1.AppService/Edit");
-    rule.and_then(|rule| rule.describe_request(&settings.encode_to_vec())).unwrap_or_default()
+/// For the audit.
+fn changed(before: Option<&AppSettings>, after: Option<&AppSettings>) -> Changed {
+    Changed::of(before.map(settings::told).as_ref(), after.map(settings::told).as_ref())
 }
 
 pub(super) fn key(text: &str) -> Result<AppKey, Fault> {
     Ok(AppKey::try_from(text)?)
 }
 
-async fn remove(core: &Core, asked: RemoveAppRequest, caller: &Caller) -> Result<RemoveAppResponse, Fault> {
+async fn remove(
+    core: &Core,
+    asked: RemoveAppRequest,
+    caller: &Caller,
+) -> Result<Response<RemoveAppResponse>, Fault> {
     let key = key(&asked.key)?;
     let RemoveAppRequest { from_host, delete_data, .. } = asked;
     match (from_host, delete_data) {
@@ -93,14 +98,16 @@ async fn remove(core: &Core, asked: RemoveAppRequest, caller: &Caller) -> Result
                 return Err(Fault::new(FaultKind::Conflict, format!("{} works on {key}", begun.actor))
                     .hint(format!("Wait for deployment {} to end, or cancel it.", begun.id)));
             }
-            Ok(RemoveAppResponse { deployment_id: begun.id })
+            // Until that has ended the app is there; then it is forgotten, with a record of its own.
+            Ok(Response::new(RemoveAppResponse { deployment_id: begun.id }))
         }
         (false, true) => Err(Fault::invalid(
             "data is on the host: it is deleted only when the app is taken away from there",
         )),
         (false, false) => {
+            let before = settings::of(&apps::find(core, &key).await?);
             forget(core, &key).await?;
-            Ok(RemoveAppResponse::default())
+            Ok(changed(Some(&before), None).tell(RemoveAppResponse::default()))
         }
     }
 }

@@ -17,7 +17,9 @@ use hms_proto::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::fleet::told;
 use crate::{
+    audit::Changed,
     auth::{JoinToken, Password, Record, Shown, Source},
     db::{self, audit::Intent, hosts::Host},
     pki::Issued,
@@ -54,7 +56,8 @@ impl EnrollmentService for Joining {
         let intent = intent_of(&host, address, "Join");
         let record = Record::open(&self.0.db, &intent).await?;
         let joined = join(&self.0, shown, &wanted.csr).await;
-        let issued = record.close(&self.0.db, joined).await?;
+        let joined = joined.map(|(issued, after)| (issued, changed(&host, &after)));
+        let issued = record.close_with(&self.0.db, joined).await?;
         tracing::info!(host = %host.name, %address, "a host joined");
         Ok(Response::new(JoinResponse {
             certificate: issued.certificate,
@@ -108,13 +111,14 @@ impl EnrollmentService for Renewal {
         let host = host.ok_or_else(no_longer_a_host)?;
         let record = Record::open(&self.0.db, &intent_of(&host, peer.address, "Renew")).await?;
         let renewed = renew(&self.0, &peer, &request.get_ref().csr).await;
-        let issued = record.close(&self.0.db, renewed).await?;
+        let renewed = renewed.map(|(issued, after)| (issued, changed(&host, &after)));
+        let issued = record.close_with(&self.0.db, renewed).await?;
         Ok(Response::new(RenewResponse { certificate: issued.certificate, trust: Some(self.0.pki.bundle()) }))
     }
 }
 
 /// The token is used up and the certificate noted together, or neither is.
-async fn join(core: &Core, shown: Shown, csr: &str) -> Result<Issued, Fault> {
+async fn join(core: &Core, shown: Shown, csr: &str) -> Result<(Issued, Host), Fault> {
     let now = Utc::now();
     let issued = core.pki.issue_agent(csr, shown.host, now)?;
     let mut tx = core.db.begin().await.map_err(db::Error::from)?;
@@ -122,22 +126,26 @@ async fn join(core: &Core, shown: Shown, csr: &str) -> Result<Issued, Fault> {
         return Err(worthless());
     }
     let host = db::hosts::joined(&mut *tx, shown.host, &issued.serial, issued.expires).await?;
-    host.ok_or_else(worthless)?;
+    let host = host.ok_or_else(worthless)?;
     tx.commit().await.map_err(db::Error::from)?;
-    Ok(issued)
+    Ok((issued, host))
 }
 
-async fn renew(core: &Core, peer: &Peer, csr: &str) -> Result<Issued, Fault> {
+async fn renew(core: &Core, peer: &Peer, csr: &str) -> Result<(Issued, Host), Fault> {
     let id = peer.identity.id;
     let issued = core.pki.issue_agent(csr, id, Utc::now())?;
     let old = &peer.certificate_serial;
     match db::hosts::renewed(&core.db, id, old, &issued.serial, issued.expires).await? {
-        Some(_) => Ok(issued),
+        Some(host) => Ok((issued, host)),
         None => {
             tracing::error!(host = %id, serial = %old, "an agent came with a certificate that was replaced long ago");
             Err(no_longer_a_host())
         }
     }
+}
+
+fn changed(before: &Host, after: &Host) -> Changed {
+    Changed::of(Some(&told(before)), Some(&told(after)))
 }
 
 /// One answer for a token that was used, has ended, was replaced, or never was.

@@ -12,6 +12,7 @@ use hms_proto::{
     fault::{Fault, FaultKind},
     names::{Address, HostName, Label},
 };
+use serde_json::json;
 use tonic::{Request, Response, Status};
 
 use super::session::caller_of;
@@ -37,7 +38,7 @@ impl FleetService for Fleet {
         let row =
             db::hosts::add(&self.0.db, &name, &address).await.map_err(|error| conflict(error, &name))?;
         self.0.reload().await?;
-        self.token_for(&row).await
+        Ok(Changed::of(None, Some(&told(&row))).tell(self.token_for(&row).await?))
     }
 
     async fn new_join_token(
@@ -47,7 +48,7 @@ impl FleetService for Fleet {
         let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
         let row = db::hosts::get_by_name(&self.0.db, &name).await.map_err(Fault::from)?;
         let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
-        self.token_for(&row).await
+        Ok(Response::new(self.token_for(&row).await?))
     }
 
     async fn list_hosts(
@@ -63,15 +64,15 @@ impl FleetService for Fleet {
         let wanted = request.into_inner();
         let name = HostName::try_from(wanted.name.as_str()).map_err(Fault::from)?;
         let (add, remove) = (labels(&wanted.add)?, labels(&wanted.remove)?);
-        let before = self.0.fleet.host(name.as_str()).map(|host| host.latest().labels.clone());
-        if before.as_ref().map_or(0, Vec::len) + add.len() > MOST_LABELS {
+        let before = self.0.fleet.host(name.as_str()).map(|host| host.latest());
+        if before.as_ref().map_or(0, |host| host.labels.len()) + add.len() > MOST_LABELS {
             return Err(Fault::invalid(format!("{name} would have more than {MOST_LABELS} labels")).into());
         }
         let row = db::hosts::label(&self.0.db, &name, &add, &remove).await.map_err(Fault::from)?;
         let row = row.ok_or_else(|| Fault::not_found("host", name.as_str()))?;
         self.0.reload().await?;
         let known = self.0.fleet.host(&row.name);
-        let changed = Changed::of(before.as_ref(), Some(&row.labels));
+        let changed = Changed::of(before.as_deref().map(told).as_ref(), Some(&told(&row)));
         Ok(changed.tell(known.as_deref().map(host).unwrap_or_else(|| unseen(&row))))
     }
 
@@ -80,25 +81,37 @@ impl FleetService for Fleet {
         request: Request<RemoveHostRequest>,
     ) -> Result<Response<RemoveHostResponse>, Status> {
         let name = HostName::try_from(request.get_ref().name.as_str()).map_err(Fault::from)?;
+        let before = db::hosts::get_by_name(&self.0.db, &name).await.map_err(Fault::from)?;
         if !db::hosts::remove(&self.0.db, &name).await.map_err(Fault::from)? {
             return Err(Fault::not_found("host", name.as_str()).into());
         }
         self.0.reload().await?;
-        Ok(Response::new(RemoveHostResponse {}))
+        Ok(Changed::of(before.as_ref().map(told).as_ref(), None).tell(RemoveHostResponse {}))
     }
 }
 
 impl Fleet {
-    async fn token_for(&self, row: &db::hosts::Host) -> Result<Response<AddHostResponse>, Status> {
+    async fn token_for(&self, row: &db::hosts::Host) -> Result<AddHostResponse, Fault> {
         let token = JoinToken::issue(&self.0.db, row.id, &self.0.pki).await?;
         let known = self.0.fleet.host(&row.name);
         let host = known.as_deref().map(host).unwrap_or_else(|| unseen(row));
-        Ok(Response::new(AddHostResponse {
+        Ok(AddHostResponse {
             host: Some(host),
             join_token: token.text,
             expires_usec: token.expires.timestamp_micros(),
-        }))
+        })
     }
+}
+
+/// A host for the audit.
+pub(super) fn told(row: &db::hosts::Host) -> serde_json::Value {
+    json!({
+        "name": row.name,
+        "address": row.address,
+        "labels": row.labels,
+        "joined": row.joined_at,
+        "certificate": row.certificate_serial,
+    })
 }
 
 fn labels(given: &[String]) -> Result<Vec<String>, Fault> {

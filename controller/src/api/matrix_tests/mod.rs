@@ -6,6 +6,7 @@ mod fields;
 mod lists;
 mod objects;
 mod port;
+mod recorded_tests;
 mod roles;
 mod routes;
 mod spellings;

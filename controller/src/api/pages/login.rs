@@ -8,7 +8,10 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse as _, Redirect, Response},
 };
-use hms_proto::fault::{Fault, FaultKind};
+use hms_proto::{
+    controller::v1::RevokeSessionRequest,
+    fault::{Fault, FaultKind},
+};
 use hms_web::{
     frame::Notice,
     pages::{InvitationPage, LoginCodePage, LoginPage, LoginProblem},
@@ -183,7 +186,9 @@ fn problem(fault: &Fault) -> LoginProblem {
 }
 
 pub(super) async fn leave(Shared(state): Shared<State>, session: Session) -> Result<Response, Problem> {
-    state.auth.web_logout(&session.token).await?;
+    let id = session.caller.session.map(|id| id.to_string()).unwrap_or_default();
+    let ended = state.gate.sessions(&session.caller).revoke(RevokeSessionRequest { id }).await;
+    ended.map_err(|status| Problem::of(Fault::from_status(&status), &session.caller))?;
     Ok(([(header::SET_COOKIE, auth::web::cookie_gone())], Redirect::to("/login")).into_response())
 }
 

@@ -7,11 +7,12 @@ use axum::{
     response::{Html, IntoResponse as _, Redirect, Response},
 };
 use hms_proto::{
+    Role,
     controller::v1::{
         EditUserRequest, EndSessionsRequest, GetUserRequest, InviteUserRequest, ListUserTokensRequest,
         ListUsersRequest, ResetUserRequest, RevokeTokenRequest,
     },
-    fault::Fault,
+    fault::{Fault, FaultKind},
 };
 use hms_web::{
     frame::{Notice, Place, Tone},
@@ -136,6 +137,10 @@ pub(super) async fn act(
         return Ok(Redirect::to("/settings/users").into_response());
     }
     let refused = match &done {
+        // Who may not look at it either is refused once.
+        Err(fault) if fault.kind() == FaultKind::Denied && caller.role != Role::Admin => {
+            return Err(Problem::of(fault.clone(), caller));
+        }
         Err(fault) => Some(Problem::beside(fault.clone(), None)?),
         Ok(_) => None,
     };

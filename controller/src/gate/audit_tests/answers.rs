@@ -25,7 +25,7 @@ use super::*;
 
 /// How a call that changes something is answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) enum How {
+pub(crate) enum How {
     #[default]
     Well,
     Badly,
@@ -45,7 +45,7 @@ impl How {
 
 /// Answers, and the calls they were given to: the path, and the id of the request.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     pub(super) how: Mutex<How>,
     seen: Mutex<Vec<(String, String)>>,
 }
@@ -74,7 +74,7 @@ impl Answers {
 }
 
 /// A service that answers every method.
-pub(super) fn services(answers: &Arc<Answers>) -> Router {
+pub(crate) fn services(answers: &Arc<Answers>) -> Router {
     Router::new().fallback(answer).with_state(answers.clone())
 }
 
@@ -122,10 +122,27 @@ pub(super) fn framed(message: &[u8]) -> Bytes {
 
 /// A host that joined, whose agent is this.
 pub(super) async fn host(core: &Core, name: &str, answers: &Arc<Answers>) -> anyhow::Result<HostName> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = Address::try_from(listener.local_addr()?.to_string().as_str())?;
+    let (listener, address) = place().await?;
     let name = HostName::try_from(name)?;
     let host = db::hosts::add(&core.db, &name, &address).await?;
+    agent(core, &host, listener, answers).await?;
+    Ok(name)
+}
+
+/// Where an agent is to be.
+pub(crate) async fn place() -> anyhow::Result<(TcpListener, Address)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = Address::try_from(listener.local_addr()?.to_string().as_str())?;
+    Ok((listener, address))
+}
+
+/// The agent of a host joins, and answers there.
+pub(crate) async fn agent(
+    core: &Core,
+    host: &db::hosts::Host,
+    listener: TcpListener,
+    answers: &Arc<Answers>,
+) -> anyhow::Result<()> {
     let key = KeyPair::generate()?;
     let csr = CertificateParams::default().serialize_request(&key)?.pem()?;
     let issued = core.pki.issue_agent(&csr, host.id, Utc::now())?;
@@ -136,5 +153,5 @@ pub(super) async fn host(core: &Core, name: &str, answers: &Arc<Answers>) -> any
     let connections = accept(listener, tls, Limits::default());
     let server = Server::builder().add_routes(services(answers).into());
     tokio::spawn(server.serve_with_incoming(connections));
-    Ok(name)
+    Ok(())
 }

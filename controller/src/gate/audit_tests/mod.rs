@@ -1,7 +1,7 @@
 //! The audit of every method that changes something, as the contract has them: what happens is recorded, and what cannot be
 //! recorded does not happen.
 
-mod answers;
+pub(crate) mod answers;
 mod not_recorded;
 mod recorded;
 mod requests;
@@ -19,7 +19,6 @@ use self::{
 use super::*;
 use crate::{
     auth::{Scope, Source},
-    fleet::LinkState,
     jobs::tests::controller,
 };
 
@@ -49,7 +48,7 @@ impl World {
         }
         core.reload().await?;
         for name in &hosts {
-            tokio::time::timeout(PATIENCE, connected(&core, name)).await?;
+            connected(&core, name).await?;
         }
         let services = match real {
             true => crate::api::grpc::services(&core)?,
@@ -100,11 +99,14 @@ impl World {
     }
 }
 
-async fn connected(core: &Core, host: &HostName) {
-    let is_linked = |host: Arc<crate::fleet::Host>| host.look(|picture| picture.link == LinkState::Connected);
-    while !core.fleet.host(host.as_str()).is_some_and(is_linked) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+/// Waits until the controller has its link to a host.
+pub(crate) async fn connected(core: &Core, host: &HostName) -> Test {
+    let linked = async {
+        while !core.fleet.host(host.as_str()).is_some_and(|host| host.is_connected()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    Ok(tokio::time::timeout(PATIENCE, linked).await?)
 }
 
 /// A call that was made, and how it should stand in the audit.
