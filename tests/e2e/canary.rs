@@ -3,6 +3,7 @@
 
 mod apps;
 mod forms;
+mod keys;
 mod look;
 mod people;
 mod places;
@@ -13,7 +14,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use data_encoding::BASE64;
 use hms_tests::people::log_in_to_rest;
 use hms_tests::testbed::{Host, Testbed};
 use hms_tests::world::{Plan, World};
@@ -24,10 +24,16 @@ use self::places::Watcher;
 use self::tape::{Tape, Web};
 use super::support::{tell, unit_property};
 
-/// Where secrets must be, and why: how the path of a file ends, and the kinds that are in it. Nobody else can read those files.
+/// Where secrets must be, and why: how the path of a file ends, and the kinds that are in it. Nobody else can read those files. The keys
+/// of the certificate authority and of access tokens must be nowhere but sealed in the database.
 const WHERE_THEY_MUST_BE: &[(&str, &[&str], &str)] = &[
     ("/var/lib/hms-agent/identity/key.pem", &["key of the agent"], "the agent is who has it"),
     ("/identity.pem", &["key of a terminal"], "the terminal is who has it"),
+    (
+        "/run/credentials/hms-controller.service/master-key",
+        &["master key"],
+        "systemd hands it to the controller there, in memory",
+    ),
     (
         "/run/credentials/puma-tobacco.service/env",
         &[
@@ -110,7 +116,7 @@ async fn no_secret_comes_to_light_anywhere() -> Result<()> {
     people::all(&mut scene).await?;
     scene.log_in().await?;
     apps::all(&mut scene, &source).await?;
-    keys(&mut scene).await?;
+    keys::all(&mut scene).await?;
 
     let control = scene.canaries.made(CONTROL)?;
     scene.log_in().await?;
@@ -136,36 +142,6 @@ async fn tell_all(yard: &Yard) -> Result<()> {
     yard.host().run(&["systemctl", "restart", "hms-controller.service", "hms-agent.service"]).await?;
     yard.world().wait_until_ready().await?;
     yard.world().wait_until_agents_are_connected().await
-}
-
-/// Keys that nobody handles, and that are just there.
-async fn keys(scene: &mut Scene<'_>) -> Result<()> {
-    let host = scene.yard.host();
-    let agent = host.read_file("/var/lib/hms-agent/identity/key.pem").await?;
-    scene.canaries.saw_key("key of the agent", &agent)?;
-    for person in ["admin", "maria"] {
-        for file in files(&scene.world().folder().join("hmsctl").join(person))? {
-            if file.ends_with("identity.pem") {
-                let pem = std::fs::read_to_string(file)?;
-                let key =
-                    pem.split("-----BEGIN").find(|part| part.contains("PRIVATE KEY")).context("a key")?;
-                scene.canaries.saw_key("key of a terminal", key)?;
-            }
-        }
-    }
-    let decrypt =
-        "systemd-creds decrypt --name=master-key /etc/credstore.encrypted/hms-master-key - | base64 -w0";
-    let master = BASE64.decode(host.run(&["sh", "-c", decrypt]).await?.trim().as_bytes())?;
-    scene.canaries.saw_bytes("master key", &master)
-}
-
-fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() { files.extend(self::files(&path)?) } else { files.push(path) }
-    }
-    Ok(files)
 }
 
 /// Whether it must be there: in a file that others cannot read.
