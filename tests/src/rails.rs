@@ -22,7 +22,7 @@ impl RailsApp {
     pub async fn install(host: &Host, key: &str) -> Result<Self> {
         let app = Self { key: key.to_owned() };
         app.write_files(host).await.with_context(|| format!("cannot install {key} on {}", host.name()))?;
-        host.run(&["systemctl", "daemon-reload"]).await?;
+        // It has systemd read the new files, too.
         host.run(&["systemctl", "enable", "--now", &app.unit()]).await?;
         host.run(&["systemctl", "reload-or-restart", "nginx.service"]).await?;
         app.wait_until_up(host).await?;

@@ -5,6 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -46,6 +47,20 @@ const FILES: &[(&str, &str)] = &[
     // Logs outlive a reboot, as on a production host.
     ("etc/systemd/journald.conf.d/10-persistent.conf", "[Journal]\nStorage=persistent\n"),
     ("etc/default/locale", "LANG=C.UTF-8\n"),
+];
+
+/// systemd runs all of its generators at each boot and each reload. These are for what no host here has: disks of its own, a kernel
+/// command line, suspending.
+const NO_GENERATORS: &[&str] = &[
+    "systemd-cryptsetup-generator",
+    "systemd-debug-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-system-update-generator",
+    "systemd-veritysetup-generator",
 ];
 
 /// What is done in the image once the packages are there.
@@ -189,6 +204,11 @@ impl<'a> Chroot<'a> {
         for step in STEPS {
             self.run(step)?;
         }
+        let generators = self.root.join("etc/systemd/system-generators");
+        fs::create_dir_all(&generators)?;
+        for generator in NO_GENERATORS {
+            symlink("/dev/null", generators.join(generator))?;
+        }
         fs::create_dir_all(self.root.join("var/log/journal"))?;
         for file in ["usr/sbin/policy-rc.d", "etc/resolv.conf", "var/lib/dbus/machine-id"] {
             let file = self.root.join(file);
@@ -248,7 +268,7 @@ fn mirror(codename: &str) -> Result<String> {
 
 fn id(codename: &str) -> String {
     let mut hasher = DefaultHasher::new();
-    (codename, BOOTSTRAP, PACKAGES, FILES, STEPS).hash(&mut hasher);
+    (codename, BOOTSTRAP, PACKAGES, FILES, NO_GENERATORS, STEPS).hash(&mut hasher);
     format!("{codename}-{:016x}", hasher.finish())
 }
 

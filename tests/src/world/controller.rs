@@ -22,7 +22,7 @@ pub(super) async fn install(host: &Host) -> Result<()> {
     }
     let names = format!("[Service]\nEnvironment=HMS_NAMES={},{}\n", host.address(), host.name());
     host.write_file(format!("/etc/systemd/system/{UNIT}.d/10-names.conf"), names).await?;
-    host.run(&["systemctl", "daemon-reload"]).await?;
+    // It has systemd read the new files, too.
     let started = host.run(&["systemctl", "enable", "--now", UNIT]).await;
     if started.is_err() {
         let log = host.run(&["journalctl", "--unit", UNIT, "--lines=20", "--output=cat"]).await?;
