@@ -13,7 +13,8 @@ use crate::{apps::App, nginx};
 
 /// Good answers in a row: an app that falls over now and then is not well.
 const ROW: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(250);
+/// A deployment waits for three such rows: on trial, once it is live, and through nginx.
+const PAUSE: Duration = Duration::from_millis(100);
 /// For one answer.
 const ANSWER: Duration = Duration::from_secs(15);
 /// How much of a bad answer is told.
