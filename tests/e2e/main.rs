@@ -33,6 +33,7 @@ mod input;
 mod jobs;
 mod journal;
 mod journal_fuzz;
+mod log_breaks;
 mod logs;
 mod nginx;
 mod nginx_attacks;
