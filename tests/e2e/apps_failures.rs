@@ -22,7 +22,7 @@ async fn a_bad_commit_never_takes_the_site_down() -> Result<()> {
     yard.deploy_well("cigar").await?;
     let good = repository.commit(yard.host(), &Change::version("2")).await?;
     let live = yard.deploy_well("cigar").await?.job.context("job")?.release;
-    let load = yard.load("cigar");
+    let load = yard.trickle("cigar");
     for (change, failure) in table(&yard).await? {
         let deployment =
             fails(&yard, &repository, &change, &failure).await.with_context(|| failure.says.join(", "))?;
@@ -112,7 +112,7 @@ async fn is_as_before(yard: &Yard, live: &str, failed: &Deployment) -> Result<()
 /// What is found out after `switch` is put back: visitors wait, and get an answer.
 async fn what_boots_only_once_is_put_back(yard: &Yard, repository: &Repository) -> Result<()> {
     let before = yard.answer("cigar").await?;
-    let load = yard.load("cigar");
+    let load = yard.trickle("cigar");
     repository.commit(yard.host(), &Change::that_boots_once()).await?;
     let deployment = yard.deploy("cigar").await?;
     yard.must_be(&deployment, JobState::Failed).await?;

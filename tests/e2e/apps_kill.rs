@@ -33,7 +33,7 @@ const LEFT_OUT: [&str; 10] = [
 async fn a_deployment_may_die_at_any_point() -> Result<()> {
     let yard = Yard::apart().await?;
     let mut kills = Kills::begin(&yard).await?;
-    let load = yard.load(Kills::KEY);
+    let load = yard.trickle(Kills::KEY);
     let committed = POINTS.iter().position(|(point, _)| *point == LIVE_FROM).context("no such point")?;
     for (n, (point, work)) in
         POINTS.into_iter().enumerate().filter(|(_, (point, _))| !LEFT_OUT.contains(point))
@@ -56,7 +56,7 @@ async fn a_deployment_may_die_at_any_point() -> Result<()> {
 async fn agent_controller_network_and_power_may_go_while_it_is_deployed() -> Result<()> {
     let yard = Yard::apart().await?;
     let mut kills = Kills::begin(&yard).await?;
-    let load = yard.load(Kills::KEY);
+    let load = yard.trickle(Kills::KEY);
     for step in ["bundle", "restart"] {
         agent_and_controller_go(&yard, &mut kills, step).await.context(step)?;
     }

@@ -118,7 +118,10 @@ impl<'a> Kills<'a> {
         self.set_point(Some(point)).await?;
         let id = self.deploy().await?;
         self.has_died(&id).await?;
-        self.set_point(None).await?;
+        if work == Work::Bad {
+            // The agent has it put back again: this time nobody dies.
+            self.set_point(None).await?;
+        }
         let ended = self.yard.end(&id).await?;
         self.settled(&ended).await
     }

@@ -10,7 +10,18 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 /// Between two visits: long enough to leave the machine to what is tested.
-const PAUSE: Duration = Duration::from_millis(25);
+const DENSE: Duration = Duration::from_millis(25);
+/// Between two visits where something wrong keeps a site down for as long as Rails takes to start: a second, or more.
+const SPARSE: Duration = Duration::from_millis(100);
+
+/// How much comes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visiting {
+    /// For what may go wrong in a moment: a handover from one process to the next.
+    Densely,
+    /// For what may go wrong for seconds, over minutes: a site that is down.
+    Sparsely,
+}
 
 /// What an app answers at /version: which code it is, and where that came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +63,8 @@ pub struct Visits {
 }
 
 impl Load {
-    pub(crate) fn start(client: reqwest::Client, url: String, name: String) -> Self {
+    pub(crate) fn start(client: reqwest::Client, url: String, name: String, visiting: Visiting) -> Self {
+        let pause = if visiting == Visiting::Densely { DENSE } else { SPARSE };
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
@@ -64,7 +76,7 @@ impl Load {
                     Ok(answer) => visits.versions.push(answer.version),
                     Err(error) => visits.failed.push(format!("{error:#}")),
                 }
-                sleep(PAUSE).await;
+                sleep(pause).await;
             }
             visits
         });

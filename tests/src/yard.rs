@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::people::{Party, log_in_as_admin};
 use crate::repository::Repository;
 use crate::testbed::{Host, Testbed};
-use crate::visitor::{Answer, Load};
+use crate::visitor::{Answer, Load, Visiting};
 use crate::world::{Plan, World};
 
 /// From the first step to the last, on a busy machine.
@@ -58,8 +58,9 @@ impl Yard {
         let admin = log_in_as_admin(&world).await?;
         let channel = admin.channel(&world.grpc(), Kind::Controller)?;
         let web = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(VISIT_LIMIT);
-        for host in world.hosts() {
-            host.run(&["systemctl", "enable", "--now", "postgresql.service", "nginx.service"]).await?;
+        // The controller's has its database, and all have nginx.
+        for host in world.hosts().iter().skip(1) {
+            host.run(&["systemctl", "enable", "--now", "postgresql.service"]).await?;
         }
         world.wait_until_agents_are_connected().await?;
         world.host(host)?;
@@ -243,8 +244,18 @@ impl Yard {
     /// Asks the app over and over, each time on a new connection, until somebody wants to know.
     #[must_use]
     pub fn load(&self, key: &str) -> Load {
+        self.visit(key, Visiting::Densely)
+    }
+
+    /// Like [`load`](Self::load), with fewer visits: each costs what a request to Rails costs.
+    #[must_use]
+    pub fn trickle(&self, key: &str) -> Load {
+        self.visit(key, Visiting::Sparsely)
+    }
+
+    fn visit(&self, key: &str, visiting: Visiting) -> Load {
         let url = format!("http://{}/version", self.host().address());
-        Load::start(self.web.clone(), url, format!("{key}.test"))
+        Load::start(self.web.clone(), url, format!("{key}.test"), visiting)
     }
 }
 
