@@ -131,16 +131,34 @@ async function brushWithKeys(page) {
   await rows(page).locator("li").first().waitFor(PATIENCE);
 }
 
-/** What changed stands between the lines. */
-async function seeWhatChanged(page) {
-  await page.goto("/");
-  const app = page.locator("#app-cigar");
+/** What is changed while somebody looks stands between the lines and on the time line, once, and so it does later. */
+async function seeWhatChanged(page, context) {
+  await page.goto("/logs?app=cigar&since=15+min");
+  await live(page);
+  await page.locator(".log-chart").waitFor(PATIENCE);
+  const marks = rows(page).locator(".log-mark").filter({ hasText: "admin: restart puma-cigar.service" });
+  const ticks = () => page.locator(".log-tick").count();
+  const before = [await marks.count(), await ticks()];
+  const other = await context.newPage();
+  await other.goto("/");
+  const app = other.locator("#app-cigar");
   await app.getByRole("button", { name: "Restart" }).click();
   await app.getByText(/Restarted in/).waitFor(PATIENCE);
+  await other.close();
+  await marks.nth(before[0]).getByText("ok", { exact: true }).waitFor(PATIENCE);
   await visit("/log/after-the-restart");
-  await page.goto("/logs?app=cigar&since=15+min");
-  await rows(page).locator(".log-mark").getByText(/admin: restart puma-cigar.service/).first().waitFor(PATIENCE);
-  await page.locator(".log-changes summary").waitFor(PATIENCE);
+  await rows(page).getByText("after-the-restart").first().waitFor(PATIENCE);
+  await page.locator(".log-tick").nth(before[1]).waitFor({ state: "attached", ...PATIENCE });
+  const texts = await rows(page).locator("li").allTextContents();
+  const at = (words) => texts.findLastIndex((text) => text.includes(words));
+  const [mark, line] = [at("admin: restart puma-cigar.service"), at("after-the-restart")];
+  expect(mark >= 0 && mark < line, `the change is row ${mark}, a line from later row ${line}`);
+  expect((await marks.count()) === before[0] + 1, `${await marks.count()} marks after ${before[0]} and a restart`);
+  await examine(page, "logs-changes");
+  await page.reload();
+  await live(page);
+  await marks.nth(before[0]).waitFor(PATIENCE);
+  expect((await marks.count()) === before[0] + 1, "a change that is loaded is told again");
 }
 
 /** Over a break of the agent every line comes once, and the break is seen. */

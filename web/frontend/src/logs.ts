@@ -15,8 +15,8 @@ if (root) {
   const list = new List(root);
   const find = new Find(list);
   const details = new Details(list, root.dataset["query"] ?? "");
-  const feed = new Feed(list, root);
-  new Histogram(root.dataset["query"] ?? "", feed.isLive);
+  const histogram = new Histogram(root.dataset["query"] ?? "", root.dataset["live"] === "true");
+  const feed = new Feed(list, root, () => histogram.soon());
   startTools(list, root);
   startKeys(list, find, details);
   list.start();

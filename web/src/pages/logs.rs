@@ -239,6 +239,7 @@ impl LogsPage {
         items.insert(
             32,
             LogItem::Mark(LogMark {
+                seq: 7,
                 at_us: items[31].at_us(),
                 words: "henrik: restart puma-cigar.service on asterra".into(),
                 outcome: "ok".into(),

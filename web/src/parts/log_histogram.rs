@@ -149,6 +149,7 @@ impl LogHistogram {
             width_us: 864_000_000,
             buckets: (0..100).map(bucket).collect(),
             marks: vec![LogMark {
+                seq: 7,
                 at_us: SAMPLE_NOW_US - 7 * 3_600_000_000,
                 words: "henrik: restart puma-cigar.service on asterra".into(),
                 outcome: "ok".into(),

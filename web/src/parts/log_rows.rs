@@ -182,6 +182,8 @@ pub enum LogItem {
 /// A change, between the entries and on the time line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogMark {
+    /// The number of its record.
+    pub seq: i64,
     /// Microseconds since the epoch.
     pub at_us: i64,
     /// `henrik: restart puma-cigar.service on asterra`.
@@ -244,6 +246,9 @@ struct Sent {
     /// Whether it goes on with a stack trace.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     c: bool,
+    /// The number of a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    m: Option<i64>,
     /// The row.
     h: String,
 }
@@ -273,8 +278,11 @@ impl LogFeed {
 fn sent(item: &LogItem) -> Sent {
     let h = html(&LogRowPart { item, is_static: false }).trim().to_owned();
     match item {
-        LogItem::Row(row) => Sent { t: row.at_us, p: row.priority, k: row.key(), c: row.is_frame(), h },
-        other => Sent { t: other.at_us(), p: 8, k: String::new(), c: false, h },
+        LogItem::Row(row) => {
+            Sent { t: row.at_us, p: row.priority, k: row.key(), c: row.is_frame(), m: None, h }
+        }
+        LogItem::Mark(mark) => Sent { t: mark.at_us, p: 8, k: String::new(), c: false, m: Some(mark.seq), h },
+        other => Sent { t: other.at_us(), p: 8, k: String::new(), c: false, m: None, h },
     }
 }
 

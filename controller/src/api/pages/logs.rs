@@ -28,6 +28,7 @@ use http::{StatusCode, header};
 use super::{frame, page, session::Session};
 use crate::{
     auth::Caller,
+    fleet::now_usec,
     logs::{self, Found, Want},
     state::State,
 };
@@ -86,7 +87,7 @@ async fn fill(state: &State, caller: &Caller, asked: &Asked, shown: &mut LogsPag
         }
     };
     let is_live = shown.at == LogsAt::End && search.until.is_empty() && search.from == End::Newest;
-    let feed = feed(state, caller, &search, found).await;
+    let feed = feed(state, caller, &search, found, is_live).await;
     (shown.items, shown.before, shown.after) = (feed.items, feed.before, feed.after);
     if is_live && !shown.hosts.is_empty() {
         let query = search.to_query();
@@ -103,11 +104,14 @@ fn lines(search: &Search, usual: u32) -> Result<u32, Fault> {
     }
 }
 
-/// The rows that were found, with what was changed meanwhile.
-async fn feed(state: &State, caller: &Caller, search: &Search, found: Found) -> LogFeed {
+/// The rows that were found, with what was changed meanwhile; on a live page until now.
+async fn feed(state: &State, caller: &Caller, search: &Search, found: Found, is_live: bool) -> LogFeed {
     let entries = || found.page.rows.iter().filter_map(|row| row.entry().map(|entry| entry.time_usec));
     let marks = match (entries().min(), entries().max()) {
-        (Some(first), Some(last)) => logs::marks(state, caller, search, first, last).await,
+        (Some(first), Some(last)) => {
+            let until = if is_live { now_usec() } else { last };
+            logs::marks(state, caller, search, first, until).await
+        }
         _ => Vec::new(),
     };
     shown::feed(found, marks)
@@ -120,7 +124,7 @@ pub(super) async fn rows(Shared(state): Shared<State>, session: Session, Query(p
         let search = asked.search()?;
         let found =
             logs::read(&state, &session.caller, &search, &asked.want()?, lines(&search, LINES)?).await?;
-        Ok::<_, Fault>(feed(&state, &session.caller, &search, found).await)
+        Ok::<_, Fault>(feed(&state, &session.caller, &search, found, false).await)
     };
     match found.await {
         Ok(feed) => ([(header::CONTENT_TYPE, "application/json")], feed.to_json()).into_response(),

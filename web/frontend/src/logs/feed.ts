@@ -18,12 +18,15 @@ export class Feed {
   readonly isLive: boolean;
   readonly #list: List;
   readonly #query: string;
+  /** What is done when something was changed. */
+  readonly #onMark: () => void;
   #before: string;
   #after: string;
   #busy = false;
 
-  constructor(list: List, root: HTMLElement) {
+  constructor(list: List, root: HTMLElement, onMark: () => void) {
     this.#list = list;
+    this.#onMark = onMark;
     this.#query = root.dataset["query"] ?? "";
     this.#before = root.dataset["before"] ?? "";
     this.isLive = root.dataset["live"] === "true";
@@ -40,9 +43,12 @@ export class Feed {
 
   #onLines(data: string): void {
     const { rows } = JSON.parse(data) as Answer;
+    const marks = rows.filter((row) => row.m !== undefined);
+    if (marks.length && this.#list.insert(marks)) this.#onMark();
     // What is told again of a host that is away is not news.
-    const last = this.#list.rows.findLast((row) => row.p === 8);
-    this.#list.append(rows.filter((row) => row.p < 8 || row.h !== last?.h));
+    const last = this.#list.rows.findLast((row) => row.p === 8 && row.m === undefined);
+    const others = rows.filter((row) => row.m === undefined && (row.p < 8 || row.h !== last?.h));
+    if (others.length) this.#list.append(others);
     this.#edges();
   }
 

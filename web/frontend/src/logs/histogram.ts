@@ -3,6 +3,8 @@ import { $, parse } from "../dom";
 
 /** A live page counts again after so long. */
 const AGAIN = 30_000;
+/** When something was changed, it does so at once, but not for each of many changes. */
+const APART = 5000;
 const TONES = ["errors", "warnings", "info", "debug"];
 
 export class Histogram {
@@ -13,6 +15,8 @@ export class Histogram {
   /** The buckets where the brush begins and ends. */
   #brush: [number, number] | undefined;
   #words = "";
+  #asked = 0;
+  #due: number | undefined;
 
   constructor(query: string, isLive: boolean) {
     this.#query = query;
@@ -21,7 +25,16 @@ export class Histogram {
     if (isLive) setInterval(() => document.hidden || this.#brush || void this.#load(), AGAIN);
   }
 
+  /** Counts again, because something was changed. */
+  soon(): void {
+    if (this.#due !== undefined || document.hidden) return;
+    this.#due = setTimeout(() => void this.#load(), Math.max(0, this.#asked + APART - Date.now()));
+  }
+
   async #load(): Promise<void> {
+    clearTimeout(this.#due);
+    this.#due = undefined;
+    this.#asked = Date.now();
     const response = await fetch(`/logs/histogram?${this.#query}`, { headers: { "X-Requested-With": "hms" } }).catch(() => undefined);
     if (!response?.ok || this.#brush) return;
     const fresh = parse(await response.text()).firstElementChild as HTMLElement | null;

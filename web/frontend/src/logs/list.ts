@@ -10,6 +10,8 @@ export interface Row {
   k?: string;
   /** Goes on with a stack trace. */
   c?: boolean;
+  /** The number of a change. */
+  m?: number;
   h: string;
   /** Measured, when it is not as high as the others. */
   height?: number;
@@ -63,10 +65,10 @@ export class List {
     this.#list = $("#log-rows", root) as HTMLElement;
     this.following = root.dataset["live"] === "true";
     for (const element of [...this.#list.children] as HTMLElement[]) {
-      const { t, p, k, c } = element.dataset;
+      const { t, p, k, c, m } = element.dataset;
       const link = $(".log-time", element);
       if (link) link.replaceWith(...link.childNodes);
-      const row: Row = { t: Number(t), p: Number(p), h: element.outerHTML, ...(k ? { k } : {}), ...(c === undefined ? {} : { c: true }) };
+      const row: Row = { t: Number(t), p: Number(p), h: element.outerHTML, ...(k ? { k } : {}), ...(c === undefined ? {} : { c: true }), ...(m ? { m: Number(m) } : {}) };
       this.rows.push(row);
     }
   }
@@ -118,6 +120,44 @@ export class List {
     }
     this.following ? this.toEnd() : this.#draw(true);
     this.#button();
+  }
+
+  /** Puts changes where they were made; one that is here already gets its outcome. Says whether any was news. */
+  insert(marks: Row[]): boolean {
+    const there = new Map(this.rows.filter((row) => row.m !== undefined).map((row) => [row.m, row]));
+    const words = (row: Row): string => parse(row.h).textContent?.trim() ?? "";
+    const news = marks.filter((mark) => {
+      const old = there.get(mark.m);
+      return old ? words(old) !== words(mark) : !this.#isEarlier(mark);
+    });
+    if (!news.length) return false;
+    const at = this.#at(this.box.scrollTop);
+    const [top, offset] = [this.rows[this.shown[at] ?? -1], this.box.scrollTop - (this.#tops[at] ?? 0)];
+    for (const mark of news) {
+      const old = there.get(mark.m);
+      if (old) {
+        old.h = mark.h;
+        this.#stale(old);
+      } else if (this.following || this.rows.length < MOST) this.rows.splice(this.#behind(mark), 0, mark);
+    }
+    this.#refold();
+    if (this.following) this.toEnd();
+    else {
+      const now = top ? this.shown.indexOf(this.rows.indexOf(top)) : -1;
+      if (now >= 0) this.box.scrollTop = (this.#tops[now] ?? 0) + offset;
+      this.#draw(true);
+    }
+    return true;
+  }
+
+  /** What was changed before the first row comes with the rows that are loaded then. */
+  #isEarlier(mark: Row): boolean {
+    const first = this.rows.find((row) => row.p < 8);
+    return first !== undefined && mark.t < first.t;
+  }
+
+  #behind(mark: Row): number {
+    return this.rows.findLastIndex((row) => row.t <= mark.t) + 1;
   }
 
   prepend(rows: Row[]): void {

@@ -93,6 +93,7 @@ pub(super) fn mark(mark: Mark) -> LogMark {
         host => format!(" on {host}"),
     };
     LogMark {
+        seq: mark.seq,
         at_us: mark.time_usec,
         words: format!("{}: {} {}{place}", activity.actor, activity.verb(), activity.shown_target()),
         outcome: activity.outcome.word().to_owned(),
