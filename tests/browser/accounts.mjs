@@ -1,39 +1,16 @@
-// People: invited, with a second factor, with a token, limited, locked out while they look, and taken away; also without scripts.
+// People: invited, with a second factor, with a token, limited, locked out while they look and let in again, with a new password, and
+// taken away; also without scripts.
 
-import { createHmac } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { request } from "playwright-core";
-import { examine, expect, inOrder, logIn, onHost, setting, withPage } from "./lib.mjs";
-
-const PATIENCE = { timeout: 60_000 };
-const PASSWORD = "seven small grey stones";
-
-const live = (page) => page.locator("#live[data-state=live]").waitFor(PATIENCE);
-
-/** A login of some time ago is not enough for what asks for a confirmation. */
-const makeLoginsOld = () => {
-  const earlier = "UPDATE sessions SET confirmed_at = now() - INTERVAL '1 hour'";
-  return onHost(setting("HMS_CONTROLLER"), "runuser", "-u", "postgres", "--", "psql", "-qc", earlier, "hosting_production");
-};
-
-/** A code of an authenticator (RFC 6238), of this half minute or one after it. */
-function code(secret, later = 0) {
-  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + later));
-  const hash = createHmac("sha1", key).update(counter).digest();
-  const number = hash.readUInt32BE(hash[19] & 15) & 0x7fffffff;
-  return String(number % 1_000_000).padStart(6, "0");
-}
-
-/** Somebody else's browser. */
-async function another(page, options = {}) {
-  const own = { baseURL: setting("HMS_URL"), ignoreHTTPSErrors: true, viewport: { width: 1280, height: 800 } };
-  const context = await page.context().browser().newContext({ ...own, ...options });
-  context.setDefaultTimeout(20_000);
-  return context.newPage();
-}
+import {
+  logInWithARecoveryCode,
+  logInWithTwoFactors,
+  makeNewCodesAfterAConfirmationByCode,
+  switchItOffAndOnAgain,
+  switchTheSecondFactorOn,
+} from "./factor.mjs";
+import { examine, expect, inOrder, logIn, setting, withPage } from "./lib.mjs";
+import { NEW_PASSWORD, PASSWORD, PATIENCE, another, live, makeLoginsOld, maria, typeCode, typeLogin } from "./people.mjs";
 
 /** Whether a machine with this token is let in, and what it sees. */
 async function asMachine(token) {
@@ -43,9 +20,6 @@ async function asMachine(token) {
   await machine.dispose();
   return { status: answer.status(), text };
 }
-
-let maria;
-let secret;
 
 async function inviteAfterAConfirmation(page) {
   await logIn(page);
@@ -72,93 +46,55 @@ async function inviteAfterAConfirmation(page) {
 async function acceptWithTheCodeOutOfTheAddress(page) {
   const link = new URL(await page.locator("#invite [data-secret]").innerText());
   expect(link.hash.length > 20, "the code is not behind the #");
-  maria = await another(page);
-  await maria.goto(link.pathname + link.hash);
-  await maria.waitForFunction(() => location.hash === "");
-  expect((await maria.getByLabel("Invitation code").inputValue()) === link.hash.slice(1), "the code is not in its field");
-  await maria.getByLabel("New password").fill("short");
-  await maria.getByText("(5 so far)").waitFor();
-  await maria.getByLabel("Once more").fill("short");
-  await maria.getByRole("button", { name: "Set password" }).click();
-  await maria.getByRole("alert").getByText("at least 15").waitFor();
-  await examine(maria, "invitation");
-  await maria.getByLabel("New password").fill(PASSWORD);
-  await maria.getByLabel("Once more").fill(PASSWORD);
-  await maria.locator("[data-rule=same][data-kept=yes]").waitFor();
-  await maria.getByRole("button", { name: "Set password" }).click();
-  await maria.locator("#app-cigar").waitFor(PATIENCE);
-}
-
-async function switchTheSecondFactorOn() {
-  await maria.goto("/settings");
-  await live(maria);
-  await maria.getByRole("button", { name: "Set up" }).click();
-  await maria.getByRole("img", { name: /QR code/ }).waitFor();
-  secret = (await maria.locator("#second-factor pre").innerText()).replaceAll(" ", "");
-  await examine(maria, "second-factor");
-  await maria.getByLabel("Type the code").fill(code(secret, 40));
-  await maria.getByRole("button", { name: "Switch on" }).click();
-  await maria.locator("#second-factor").getByRole("alert").waitFor();
-  await maria.getByLabel("Type the code").fill(code(secret));
-  await maria.getByRole("button", { name: "Switch on" }).click();
-  const codes = maria.locator("[data-codes]");
-  await codes.waitFor();
-  const shown = (await codes.textContent()).trim().split("\n");
-  expect(new Set(shown).size === 10, `${shown.length} codes`);
-  const [file] = await Promise.all([maria.waitForEvent("download"), maria.getByRole("button", { name: "Download" }).click()]);
-  expect((await readFile(await file.path(), "utf8")).trim() === shown.join("\n"), "the file has other codes");
-  await examine(maria, "recovery-codes");
-}
-
-async function logInWithTwoFactors() {
-  await maria.locator(".menu summary").click();
-  await maria.getByRole("button", { name: "Log out", exact: true }).click();
-  await maria.waitForURL(/\/login/);
-  await maria.getByLabel("User name").fill("maria");
-  await maria.getByLabel("Password").fill(PASSWORD);
-  await maria.getByRole("button", { name: "Log in" }).click();
-  await maria.getByLabel("Code").fill(code(secret, 40));
-  await maria.getByRole("button", { name: "Log in" }).click();
-  await maria.getByRole("alert").waitFor();
-  await examine(maria, "login-code");
-  // The one of this half minute may be used up: each is good once.
-  await maria.getByLabel("Code").fill(code(secret, 1));
-  await maria.getByRole("button", { name: "Log in" }).click();
-  await maria.locator("#app-cigar").waitFor(PATIENCE);
+  maria.page = await another(page);
+  await maria.page.goto(link.pathname + link.hash);
+  await maria.page.waitForFunction(() => location.hash === "");
+  expect((await maria.page.getByLabel("Invitation code").inputValue()) === link.hash.slice(1), "the code is not in its field");
+  await maria.page.getByLabel("New password").fill("short");
+  await maria.page.getByText("(5 so far)").waitFor();
+  await maria.page.getByLabel("Once more").fill("short");
+  await maria.page.getByRole("button", { name: "Set password" }).click();
+  await maria.page.getByRole("alert").getByText("at least 15").waitFor();
+  await examine(maria.page, "invitation");
+  await maria.page.getByLabel("New password").fill(PASSWORD);
+  await maria.page.getByLabel("Once more").fill(PASSWORD);
+  await maria.page.locator("[data-rule=same][data-kept=yes]").waitFor();
+  await maria.page.getByRole("button", { name: "Set password" }).click();
+  await maria.page.locator("#app-cigar").waitFor(PATIENCE);
 }
 
 async function makeUseAndRevokeAToken() {
-  await maria.goto("/settings/tokens/new");
-  expect(!(await maria.getByLabel("admin", { exact: false }).count()), "an operator is offered the role admin");
-  await maria.getByLabel("What it is for").fill("a wall display");
-  await maria.getByRole("button", { name: "Make the token" }).click();
-  const shown = maria.locator("#add-token [data-secret]");
+  await maria.page.goto("/settings/tokens/new");
+  expect(!(await maria.page.getByLabel("admin", { exact: false }).count()), "an operator is offered the role admin");
+  await maria.page.getByLabel("What it is for").fill("a wall display");
+  await maria.page.getByRole("button", { name: "Make the token" }).click();
+  const shown = maria.page.locator("#add-token [data-secret]");
   await shown.waitFor();
   const token = await shown.innerText();
-  await examine(maria, "token");
+  await examine(maria.page, "token");
   const seen = await asMachine(token);
   expect(seen.status === 200 && seen.text.includes("cigar"), `${seen.status}: ${seen.text}`);
-  await maria.goto("/settings");
-  const row = maria.locator("#token-list tr").filter({ hasText: "a wall display" });
-  expect(!(await maria.content()).includes(token), "the token is shown again");
-  await examine(maria, "account");
+  await maria.page.goto("/settings");
+  const row = maria.page.locator("#token-list tr").filter({ hasText: "a wall display" });
+  expect(!(await maria.page.content()).includes(token), "the token is shown again");
+  await examine(maria.page, "account");
   await row.getByRole("button", { name: "Revoke" }).click();
-  await maria.getByRole("dialog").getByRole("button", { name: "Revoke it" }).click();
-  await maria.getByRole("heading", { name: "No API token" }).waitFor();
+  await maria.page.getByRole("dialog").getByRole("button", { name: "Revoke it" }).click();
+  await maria.page.getByRole("heading", { name: "No API token" }).waitFor();
   expect((await asMachine(token)).status === 401, "a revoked token is taken");
 }
 
 async function lowerARoleWhileThePageIsOpen(page) {
-  await maria.goto("/");
-  await live(maria);
-  await maria.locator("#app-cigar").getByRole("button", { name: "Restart" }).waitFor();
+  await maria.page.goto("/");
+  await live(maria.page);
+  await maria.page.locator("#app-cigar").getByRole("button", { name: "Restart" }).waitFor();
   await page.goto("/settings/users/maria");
   await examine(page, "user");
   await page.getByLabel("viewer").check();
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved. It holds for maria from now on.").waitFor();
-  await maria.locator("#app-cigar").getByRole("button", { name: "Restart" }).waitFor({ state: "detached", ...PATIENCE });
-  await maria.locator("#app-cigar").waitFor();
+  await maria.page.locator("#app-cigar").getByRole("button", { name: "Restart" }).waitFor({ state: "detached", ...PATIENCE });
+  await maria.page.locator("#app-cigar").waitFor();
 }
 
 async function lockOutWhoeverIsLooking(page) {
@@ -167,18 +103,50 @@ async function lockOutWhoeverIsLooking(page) {
   await question.getByText("One session ends at once.").waitFor();
   await question.getByRole("button", { name: "Lock out" }).click();
   await page.getByText("maria is locked out.").waitFor();
-  await maria.getByText("Your session has ended.").waitFor(PATIENCE);
-  await maria.getByLabel("User name").fill("maria");
-  await maria.getByLabel("Password").fill(PASSWORD);
-  await maria.getByRole("button", { name: "Log in" }).click();
-  await maria.getByText("User name or password is wrong.").waitFor();
+  await maria.page.getByText("Your session has ended.").waitFor(PATIENCE);
+  await typeLogin(maria.page, "maria", PASSWORD);
+  await maria.page.getByText("User name or password is wrong.").waitFor();
   await page.goto("/settings/users");
   await page.getByRole("row").filter({ hasText: "maria" }).getByText("disabled").waitFor();
   await examine(page, "users");
 }
 
-async function removeByName(page) {
+async function letInAgain(page) {
   await page.getByRole("link", { name: "maria" }).click();
+  await page.getByText("Let in again.").waitFor();
+  await examine(page, "user-disabled");
+  await page.getByRole("button", { name: "Enable" }).click();
+  await page.getByText("maria can log in again.").waitFor();
+  await page.getByRole("button", { name: "Disable" }).waitFor();
+  await typeLogin(maria.page, "maria", PASSWORD);
+  await typeCode(maria.page, maria.codes[0]);
+  await maria.page.locator("#app-cigar").waitFor(PATIENCE);
+  await live(maria.page);
+}
+
+async function resetAPasswordAndALostPhone(page) {
+  await page.getByLabel("Forget the second factor, too").check();
+  await page.getByRole("button", { name: "Reset" }).click();
+  await page.getByRole("dialog", { name: "Reset the password of maria?" }).getByRole("button", { name: "Reset it" }).click();
+  await page.getByRole("heading", { name: "A link for maria" }).waitFor();
+  await examine(page, "user-reset");
+  await maria.page.getByText("Your session has ended.").waitFor(PATIENCE);
+  await typeLogin(maria.page, "maria", PASSWORD);
+  await maria.page.getByText("User name or password is wrong.").waitFor();
+  const link = new URL(await page.locator("#user [data-secret]").innerText());
+  await maria.page.goto(link.pathname + link.hash);
+  await maria.page.getByLabel("New password").fill(NEW_PASSWORD);
+  await maria.page.getByLabel("Once more").fill(NEW_PASSWORD);
+  await maria.page.getByRole("button", { name: "Set password" }).click();
+  await maria.page.locator("#app-cigar").waitFor(PATIENCE);
+  await maria.page.goto("/settings");
+  await maria.page.locator("#second-factor").getByText("off", { exact: true }).waitFor();
+  await page.getByRole("link", { name: "Done" }).click();
+  await page.getByRole("heading", { name: "A link for maria" }).waitFor({ state: "detached" });
+  expect(!(await page.content()).includes(link.hash.slice(1)), "the link is shown again");
+}
+
+async function removeByName(page) {
   await page.locator("#user summary").filter({ hasText: "Remove" }).click();
   await page.getByLabel("Type maria to remove it").fill("marie");
   await page.getByRole("button", { name: "Remove maria" }).click();
@@ -221,6 +189,20 @@ async function goWithoutScripts(page) {
   await plain.context().close();
 }
 
+async function sayHowLongToWait(page) {
+  const stranger = await another(page);
+  for (let tries = 0; tries < 10; tries += 1) {
+    await stranger.request.post("/login", { form: { username: "nobody", password: "a guess" } });
+  }
+  await stranger.goto("/login");
+  await typeLogin(stranger, "nobody", "one more guess");
+  await stranger.getByRole("alert").getByText(/^Too many attempts\. Try again in \d+ s\.$/).waitFor();
+  await examine(stranger, "login-throttled");
+  await stranger.goto("/logout");
+  await stranger.getByText("Go back and use the button of the page.").waitFor();
+  await stranger.context().close();
+}
+
 await withPage((page, context) =>
   inOrder(
     {
@@ -228,12 +210,18 @@ await withPage((page, context) =>
       acceptWithTheCodeOutOfTheAddress,
       switchTheSecondFactorOn,
       logInWithTwoFactors,
+      makeNewCodesAfterAConfirmationByCode,
+      logInWithARecoveryCode,
+      switchItOffAndOnAgain,
       makeUseAndRevokeAToken,
       lowerARoleWhileThePageIsOpen,
       lockOutWhoeverIsLooking,
+      letInAgain,
+      resetAPasswordAndALostPhone,
       removeByName,
       readTheReference,
       goWithoutScripts,
+      sayHowLongToWait,
     },
     page,
     context,

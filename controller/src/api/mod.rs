@@ -50,6 +50,7 @@ pub(crate) fn router(state: State) -> Router {
         .merge(joining)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(rest::as_problem))
+        .layer(middleware::from_fn(pages::as_page))
         .layer(headers())
 }
 

@@ -252,6 +252,36 @@ async fn forms_from_elsewhere_are_refused(pool: PgPool) -> Test {
     Ok(())
 }
 
+/// A browser that opens what cannot be opened shows a page that says why and what next.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_browser_gets_no_empty_page(pool: PgPool) -> Test {
+    let port = port(&pool).await?;
+    let cookie = log_in(&port, &pool).await?;
+    let large = "x".repeat(100_000);
+    for (method, path, origin, body, status, part) in [
+        (Method::GET, "/logout", "https://localhost", "", 405, "use the button of the page"),
+        (Method::POST, "/logout", "https://evil.example", "", 403, "Open HMS itself"),
+        (Method::POST, "/login", "https://localhost", &large, 413, "send less at once"),
+        (Method::POST, "/login", "https://localhost", "username=ada", 422, "mend what was typed"),
+        (Method::GET, "/nothing", "https://localhost", "", 404, "from the dashboard"),
+    ] {
+        let asking = |accept| {
+            let asking = request(method.clone(), path).header(header::ORIGIN, origin);
+            let asking = asking.header(header::COOKIE, &cookie).header(header::ACCEPT, accept);
+            asking
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(body.to_owned().into())
+        };
+        let answer = ask(&port, asking("text/html,application/xhtml+xml,*/*;q=0.8")?).await;
+        let told = answer.status();
+        let page = String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?;
+        anyhow::ensure!(told == status && page.contains(part), "{method} {path}: {told}, {page}");
+        let script = ask(&port, asking("text/html; fragment=1")?).await;
+        anyhow::ensure!(script.status() == status, "{method} {path} of a script: {}", script.status());
+    }
+    Ok(())
+}
+
 /// Every page answers to somebody who is logged in, and shows what it is about.
 #[sqlx::test(migrations = "../migrations")]
 async fn pages_answer_to_who_is_logged_in(pool: PgPool) -> Test {

@@ -9,7 +9,7 @@ use hms_proto::{
 };
 
 use super::{
-    Auth, Caller, Password, Record, Source, hash_of, login,
+    Auth, Caller, Password, Record, Source, hash_of, login, not_logged_in,
     totp::{self, Secret, Typed},
 };
 use crate::{
@@ -51,7 +51,9 @@ impl Auth {
         new.check_new(&user.username, user.totp_since.is_some())?;
         let hash = self.passwords.hash(new).await?;
         let mut tx = self.db.begin().await.map_err(db::Error::from)?;
-        db::users::keep_password(&mut *tx, user.id, &hash).await?;
+        if !db::users::keep_password(&mut *tx, &user, &hash).await? {
+            return Err(not_logged_in());
+        }
         db::sessions::end_all(&mut *tx, user.id, caller.session).await?;
         db::invitations::end_steps(&mut *tx, user.id, self.clock.now()).await?;
         tx.commit().await.map_err(db::Error::from)?;

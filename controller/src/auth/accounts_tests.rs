@@ -18,19 +18,19 @@ use super::{
 
 type Test = Result<(), Box<dyn std::error::Error>>;
 
-const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const AT: &str = "https://hms.example";
 
-fn password(text: &str) -> Password {
+pub(super) fn password(text: &str) -> Password {
     Password::new(text.into())
 }
 
-fn right() -> Password {
+pub(super) fn right() -> Password {
     password("a perfectly fine one")
 }
 
 /// An installation whose only account is the admin `ada`, and its clock.
-async fn installation(pool: &PgPool) -> (Auth, Hand) {
+pub(super) async fn installation(pool: &PgPool) -> (Auth, Hand) {
     let hand = Hand::default();
     let auth = Auth::with(pool, Arc::new(Sealer::new([7; 32])), hand.clock()).await.unwrap();
     let hash = auth.passwords.hash(&right()).await.unwrap();
@@ -38,11 +38,11 @@ async fn installation(pool: &PgPool) -> (Auth, Hand) {
     (auth, hand)
 }
 
-async fn browser(auth: &Auth, name: &str, with: &Password) -> Result<Entered, Fault> {
+pub(super) async fn browser(auth: &Auth, name: &str, with: &Password) -> Result<Entered, Fault> {
     auth.web_login(name, with, HOME, "Firefox").await
 }
 
-async fn logged_in(auth: &Auth, name: &str, with: &Password) -> Caller {
+pub(super) async fn logged_in(auth: &Auth, name: &str, with: &Password) -> Caller {
     let Entered::Session(token) = browser(auth, name, with).await.unwrap() else {
         panic!("a code is asked for")
     };
@@ -50,13 +50,9 @@ async fn logged_in(auth: &Auth, name: &str, with: &Password) -> Caller {
 }
 
 /// The code that an authenticator with this secret shows.
-fn code_of(secret: &str, hand: &Hand) -> String {
+pub(super) fn code_of(secret: &str, hand: &Hand) -> String {
     let bytes = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let (secret, now) = (Secret::of_bytes(&bytes), hand.clock().now());
-    (0..1_000_000)
-        .map(|n| format!("{n:06}"))
-        .find(|code| secret.step_of(code, now, 0) == Some(now.timestamp() / 30))
-        .unwrap()
+    Secret::of_bytes(&bytes).code(hand.clock().now().timestamp().div_euclid(30))
 }
 
 fn everything() -> Option<PbScope> {

@@ -6,6 +6,7 @@ use hms_proto::{
     fault::{Fault, FaultKind},
     names::UserName,
 };
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -104,6 +105,16 @@ impl Auth {
         record.close(&self.db, result).await
     }
 
+    /// A transaction in which somebody who proved who they are begins something. Without it a login that was on its way while the
+    /// password was taken away would go on as if it had not been.
+    pub(super) async fn held(&self, user: &User) -> Result<Transaction<'static, Postgres>, Fault> {
+        let mut tx = self.db.begin().await.map_err(db::Error::from)?;
+        match db::users::hold(&mut tx, user).await? {
+            true => Ok(tx),
+            false => Err(wrong()),
+        }
+    }
+
     async fn second(&self, user: User, code: Option<&str>) -> Result<Proved, Fault> {
         match (user.totp_since, code) {
             (None, _) => Ok(Proved::All(user)),
@@ -113,8 +124,12 @@ impl Auth {
         }
     }
 
-    /// Whether this is a code of somebody's second factor, or one of their recovery codes; it is used up.
+    /// Whether this is a code of somebody's second factor, or one of their recovery codes; it is used up. An authenticator that is
+    /// only being set up is none.
     pub(super) async fn fits_code(&self, user: &User, code: &str) -> Result<bool, Fault> {
+        if user.totp_since.is_none() {
+            return Ok(false);
+        }
         Ok(match totp::typed(code) {
             Some(Typed::Totp(code)) => {
                 let Some(secret) = self.totp_of(user)? else { return Ok(false) };
@@ -158,12 +173,11 @@ impl Auth {
             (None, _, _) => false,
         };
         if !proved {
-            let what = if password.is_some() {
-                "the password is wrong"
-            } else {
-                "the code is wrong, or was used before"
-            };
-            return Err(not_yours(what));
+            return Err(match password {
+                Some(_) => not_yours("the password is wrong"),
+                None => Fault::new(FaultKind::Denied, "the code is wrong, or was used before")
+                    .hint("Wait for the next code of the authenticator, or use your password."),
+            });
         }
         self.throttle.forgive(&counted);
         let now = self.clock.now();

@@ -130,6 +130,8 @@ pub(crate) fn hash_of(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod accounts_tests;
 #[cfg(test)]
+mod at_once_tests;
+#[cfg(test)]
 mod bad_tokens_tests;
 #[cfg(test)]
 mod entered;
@@ -137,5 +139,7 @@ mod entered;
 mod forge;
 #[cfg(test)]
 mod guesses_tests;
+#[cfg(test)]
+mod machine_tests;
 #[cfg(test)]
 mod tests;

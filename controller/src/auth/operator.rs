@@ -52,7 +52,9 @@ impl Auth {
                 address: address.to_canonical().to_string(),
                 user_agent,
             };
-            db::sessions::begin(&self.db, &session).await?;
+            let mut tx = self.held(&user).await?;
+            db::sessions::begin(&mut *tx, &session).await?;
+            tx.commit().await.map_err(db::Error::from)?;
             Ok(Terminal { issued, role: user.role() })
         })
         .await

@@ -84,19 +84,32 @@ pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     /// Of no password: checked for users who do not exist, so that they take as long as those who do.
     nobody: Arc<str>,
+    hasher: Argon2<'static>,
 }
 
 impl Passwords {
+    /// Argon2id, 19 MiB, 2 passes, 1 lane: the crate's defaults, which are OWASP's.
     pub(crate) async fn new() -> Result<Self, Fault> {
-        let mut made = Self { places: Arc::new(Semaphore::new(AT_ONCE)), nobody: "".into() };
+        Self::with(Argon2::default()).await
+    }
+
+    /// That cost next to nothing, for tests of what comes after the password.
+    #[cfg(test)]
+    pub(crate) async fn cheap() -> Result<Self, Fault> {
+        let least = argon2::Params::new(8, 1, 1, None).expect("the least there is");
+        Self::with(Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, least)).await
+    }
+
+    async fn with(hasher: Argon2<'static>) -> Result<Self, Fault> {
+        let mut made = Self { places: Arc::new(Semaphore::new(AT_ONCE)), nobody: "".into(), hasher };
         made.nobody = made.hash(&Password::new(super::new_secret())).await?.into();
         Ok(made)
     }
 
     /// The hash of a password, in PHC form, with a salt of its own.
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, Fault> {
-        let password = password.clone();
-        self.work(move || argon2().hash_password(password.0.as_bytes()).map(|hash| hash.to_string()))
+        let (password, hasher) = (password.clone(), self.hasher.clone());
+        self.work(move || hasher.hash_password(password.0.as_bytes()).map(|hash| hash.to_string()))
             .await?
             .map_err(|error| {
                 tracing::error!(%error, "cannot hash a password");
@@ -111,10 +124,10 @@ impl Passwords {
         }
         let known = hash.is_some();
         let hash: Arc<str> = hash.map_or_else(|| self.nobody.clone(), Into::into);
-        let password = password.clone();
+        let (password, hasher) = (password.clone(), self.hasher.clone());
         let fits = move || {
             let hash = PasswordHash::new(&hash).ok()?;
-            argon2().verify_password(password.0.as_bytes(), &hash).ok()
+            hasher.verify_password(password.0.as_bytes(), &hash).ok()
         };
         Ok(self.work(fits).await?.is_some() && known)
     }
@@ -130,11 +143,6 @@ impl Passwords {
         });
         done.await.map_err(|_| busy())
     }
-}
-
-/// Argon2id, 19 MiB, 2 passes, 1 lane: the crate's defaults, which are OWASP's.
-fn argon2() -> Argon2<'static> {
-    Argon2::default()
 }
 
 #[cfg(test)]

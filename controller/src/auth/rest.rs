@@ -59,7 +59,7 @@ impl Auth {
                 address: address.to_canonical().to_string(),
                 user_agent,
             };
-            let mut tx = self.db.begin().await.map_err(db::Error::from)?;
+            let mut tx = self.held(&user).await?;
             let id = db::sessions::begin(&mut *tx, &session).await?;
             refresh::add(&mut tx, &hash_of(&first), id, now).await?;
             tx.commit().await.map_err(db::Error::from)?;

@@ -56,7 +56,8 @@ impl Secret {
         fitting.max()
     }
 
-    fn code(&self, step: i64) -> String {
+    /// What an authenticator shows in this step.
+    pub(super) fn code(&self, step: i64) -> String {
         let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).expect("any length is a key");
         mac.update(&step.to_be_bytes());
         let hash: [u8; 20] = mac.finalize().into_bytes().into();

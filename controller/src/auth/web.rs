@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hms_proto::{Role, fault::Fault};
 use http::{HeaderMap, header};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 use crate::db::{
     self,
     sessions::{Live, NewSession, Proof},
+    users::User,
 };
 
 /// The prefix has browsers insist on Secure, on Path=/, and on this very host (RFC 6265bis, 4.1.3.2).
@@ -96,10 +98,16 @@ impl Auth {
     ) -> Result<Entered, Fault> {
         let attempt = Attempt { username, password, code: None, address, source: Source::Web };
         self.enter(attempt, async |proved| match proved {
-            Proved::All(user) => self.begin_web(user.id, address, user_agent).await.map(Entered::Session),
+            Proved::All(user) => {
+                let mut tx = self.held(&user).await?;
+                let token = self.begin_web(&mut tx, user.id, address, user_agent).await?;
+                tx.commit().await.map_err(db::Error::from)?;
+                Ok(Entered::Session(token))
+            }
             Proved::Password(user) => {
-                let step = Token(new_secret());
-                db::invitations::begin_step(&self.db, user.id, &hash_of(&step.0), self.clock.now()).await?;
+                let (step, mut tx) = (Token(new_secret()), self.held(&user).await?);
+                db::invitations::begin_step(&mut *tx, user.id, &hash_of(&step.0), self.clock.now()).await?;
+                tx.commit().await.map_err(db::Error::from)?;
                 Ok(Entered::CodeNeeded(step))
             }
         })
@@ -115,27 +123,48 @@ impl Auth {
         address: IpAddr,
         user_agent: &str,
     ) -> Result<Option<Token>, Fault> {
-        let now = self.clock.now();
-        let waits = db::invitations::try_step(&self.db, &hash_of(&step.0), now).await?;
-        let Some(id) = waits else { return Ok(None) };
-        let user = db::users::get_by_id(&self.db, id).await?.filter(|user| user.disabled_at.is_none());
-        let Some(user) = user else { return Ok(None) };
-        let counted = self.count(&user.username, address)?;
+        let (step, now) = (hash_of(&step.0), self.clock.now());
+        let Some(name) = db::invitations::waits(&self.db, &step, now).await? else { return Ok(None) };
+        // An attempt that has to wait is none: it does not count for the step either.
+        let counted = self.count(&name, address)?;
+        let Some(user) = db::invitations::try_step(&self.db, &step, now).await? else { return Ok(None) };
         let record =
             Record::open(&self.db, &login::intent(login::METHOD, Source::Web, address, Some(&user))).await?;
         let result = match self.fits_code(&user, code).await {
-            Ok(true) => {
-                self.throttle.forgive(&counted);
-                db::invitations::end_steps(&self.db, user.id, now).await?;
-                self.begin_web(user.id, address, user_agent).await.map(Some)
-            }
+            Ok(true) => self.end_step(&user, &step, address, user_agent).await,
             Ok(false) => Err(login::wrong_code()),
             Err(fault) => Err(fault),
         };
+        if matches!(result, Ok(Some(_))) {
+            self.throttle.forgive(&counted);
+        }
         record.close(&self.db, result).await
     }
 
-    async fn begin_web(&self, user: Uuid, address: IpAddr, user_agent: &str) -> Result<Token, Fault> {
+    /// Makes a session of a step. Of two right codes at once, one gets it.
+    async fn end_step(
+        &self,
+        user: &User,
+        step: &[u8; 32],
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Result<Option<Token>, Fault> {
+        let mut tx = self.held(user).await?;
+        if !db::invitations::use_step(&mut tx, user.id, step, self.clock.now()).await? {
+            return Ok(None);
+        }
+        let token = self.begin_web(&mut tx, user.id, address, user_agent).await?;
+        tx.commit().await.map_err(db::Error::from)?;
+        Ok(Some(token))
+    }
+
+    async fn begin_web(
+        &self,
+        tx: &mut PgConnection,
+        user: Uuid,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Result<Token, Fault> {
         let (token, now) = (Token(new_secret()), self.clock.now());
         let session = NewSession {
             user,
@@ -145,7 +174,7 @@ impl Auth {
             address: address.to_canonical().to_string(),
             user_agent,
         };
-        db::sessions::begin(&self.db, &session).await?;
+        db::sessions::begin(tx, &session).await?;
         Ok(token)
     }
 

@@ -50,15 +50,41 @@ pub(crate) async fn begin_step(
     Ok(())
 }
 
-/// Whose login waits here, counting the attempt. The password must be the one that was right then.
+/// The name of whose login waits here.
+pub(crate) async fn waits(
+    db: impl PgExecutor<'_>,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<String>> {
+    let sql = "SELECT u.username FROM login_steps s JOIN users u ON u.id = s.user_id
+        WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.tries < $3";
+    Ok(sqlx::query_scalar(sql).bind(hash.as_slice()).bind(now).bind(TRIES).fetch_optional(db).await?)
+}
+
+/// Whose login waits here, counting the attempt. The step and the account are of one moment: with another password there would be no
+/// step.
 pub(crate) async fn try_step(
     db: impl PgExecutor<'_>,
     hash: &[u8; 32],
     now: DateTime<Utc>,
-) -> Result<Option<Uuid>> {
-    let sql = "UPDATE login_steps SET tries = tries + 1
-        WHERE token_hash = $1 AND expires_at > $2 AND tries < $3 RETURNING user_id";
-    Ok(sqlx::query_scalar(sql).bind(hash.as_slice()).bind(now).bind(TRIES).fetch_optional(db).await?)
+) -> Result<Option<User>> {
+    let sql = "UPDATE login_steps s SET tries = tries + 1 FROM users u
+        WHERE u.id = s.user_id AND s.token_hash = $1 AND s.expires_at > $2 AND s.tries < $3
+        RETURNING u.*";
+    Ok(sqlx::query_as(sql).bind(hash.as_slice()).bind(now).bind(TRIES).fetch_optional(db).await?)
+}
+
+/// Uses a step up, and with it all other waiting logins of its user. False when it was used up in the meantime.
+pub(crate) async fn use_step(
+    tx: &mut PgConnection,
+    user: Uuid,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let sql = "DELETE FROM login_steps WHERE token_hash = $1";
+    let used = sqlx::query(sql).bind(hash.as_slice()).execute(&mut *tx).await?;
+    end_steps(&mut *tx, user, now).await?;
+    Ok(used.rows_affected() > 0)
 }
 
 /// Ends all waiting logins of somebody, and those of everybody that waited for too long.

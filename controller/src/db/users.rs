@@ -130,6 +130,15 @@ pub(crate) async fn list(
     Ok(sqlx::query_as(sql).bind(name).bind(now).bind(now - crate::auth::IDLE).fetch_all(db).await?)
 }
 
+/// Whether an account is as it was when its password was looked at: not locked, and with the same password. Whoever changes that
+/// waits until the transaction ends, and then ends what was begun in it.
+pub(crate) async fn hold(tx: &mut PgConnection, user: &User) -> Result<bool> {
+    let sql = "SELECT id FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR SHARE";
+    let held: Option<Uuid> =
+        sqlx::query_scalar(sql).bind(user.id).bind(&user.password_hash).fetch_optional(tx).await?;
+    Ok(held.is_some())
+}
+
 /// Adds a user without a password.
 pub(crate) async fn invite(tx: &mut PgConnection, name: &str, role: Role, limit: &Limit) -> Result<User> {
     let (all, hosts, apps) = limit.to_row();
@@ -180,10 +189,15 @@ pub(crate) async fn set_role(pool: &PgPool, name: &str, role: Role) -> Result<bo
     Ok(true)
 }
 
-/// Locks a user out, or lets them in again. All their sessions end. False when there is no such user.
+/// Locks a user out, or lets them in again. All their sessions end, and an invitation of before; one that was made while they were
+/// locked out holds from then on. False when there is no such user.
 pub(crate) async fn set_disabled(db: &mut PgConnection, name: &str, disabled: bool) -> Result<bool> {
-    let sql = "UPDATE users SET disabled_at = CASE WHEN $2 THEN now() END WHERE username = $1 RETURNING id";
-    end_with_sessions(db, sqlx::query_scalar(sql).bind(name).bind(disabled)).await
+    if disabled {
+        let sql = "UPDATE users SET disabled_at = now() WHERE username = $1 RETURNING id";
+        return end_with_sessions(db, sqlx::query_scalar(sql).bind(name)).await;
+    }
+    let sql = "UPDATE users SET disabled_at = NULL WHERE username = $1";
+    Ok(sqlx::query(sql).bind(name).execute(db).await?.rows_affected() > 0)
 }
 
 /// Gives a user a new password, or takes it away. All their sessions end, and an invitation is used up. False when there is no
@@ -198,11 +212,13 @@ pub(crate) async fn set_password(
     end_with_sessions(db, sqlx::query_scalar(sql).bind(name).bind(password_hash)).await
 }
 
-/// Gives a user a new password, and nothing else.
-pub(crate) async fn keep_password(db: impl PgExecutor<'_>, user: Uuid, password_hash: &str) -> Result<()> {
-    let sql = "UPDATE users SET password_hash = $2, password_changed_at = now() WHERE id = $1";
-    sqlx::query(sql).bind(user).bind(password_hash).execute(db).await?;
-    Ok(())
+/// Gives a user a new password, and nothing else. False when the one before is not the one that was looked at any more, or the user
+/// is locked out: nothing is changed then.
+pub(crate) async fn keep_password(db: impl PgExecutor<'_>, user: &User, password_hash: &str) -> Result<bool> {
+    let sql = "UPDATE users SET password_hash = $2, password_changed_at = now()
+        WHERE id = $1 AND password_hash = $3 AND disabled_at IS NULL";
+    let kept = sqlx::query(sql).bind(user.id).bind(password_hash).bind(&user.password_hash).execute(db);
+    Ok(kept.await?.rows_affected() > 0)
 }
 
 /// Removes a user, with all sessions and tokens.
@@ -230,10 +246,11 @@ pub(crate) async fn enable_totp(db: impl PgExecutor<'_>, user: Uuid, now: DateTi
     Ok(())
 }
 
-/// Forgets the second factor.
+/// Forgets the second factor. What waits for a code of it waits for nothing any more.
 pub(crate) async fn forget_totp(tx: &mut PgConnection, user: Uuid) -> Result<()> {
     let sql = "UPDATE users SET totp_secret = NULL, totp_since = NULL, totp_step = 0 WHERE id = $1";
     sqlx::query(sql).bind(user).execute(&mut *tx).await?;
+    super::invitations::end_steps(&mut *tx, user, Utc::now()).await?;
     put_recovery_codes(tx, user, &[]).await
 }
 

@@ -76,7 +76,7 @@ async function answerProof(event: SubmitEvent, dialog: HTMLDialogElement, resolv
   if (response?.status === 401) return toLogin();
   if (response) dialog.replaceChildren(parse(await response.text()));
   else if (button) button.disabled = false;
-  $<HTMLInputElement>("#proof-password", dialog)?.focus();
+  $<HTMLInputElement>(data.get("code") ? "#proof-code" : "#proof-password", dialog)?.focus();
 }
 
 /** Codes as a file, made here: they are not fetched a second time. */

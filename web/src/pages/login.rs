@@ -1,6 +1,6 @@
 //! `/login`: who are you.
 
-use crate::Template;
+use crate::{Template, frame::Tone};
 
 /// Why the last attempt did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,10 @@ impl LoginPage {
     /// What the page says about the last attempt: what, and what next.
     pub fn message(&self) -> Option<(String, &'static str)> {
         Some(match self.problem.as_ref()? {
-            LoginProblem::Wrong => ("User name or password is wrong.".to_owned(), ""),
+            LoginProblem::Wrong => (
+                "User name or password is wrong.".to_owned(),
+                "Check both and try again. If the password is lost, an admin can let you choose a new one.",
+            ),
             LoginProblem::Throttled(seconds) => (
                 format!("Too many attempts. Try again in {}.", crate::text::duration(*seconds)),
                 "Attempts before that are not looked at.",
@@ -45,7 +48,8 @@ impl LoginPage {
                 ("Nobody can log in now: the database does not answer.".to_owned(), "Try again in a moment.")
             }
             LoginProblem::TooLate => {
-                ("That took too long, or there were too many wrong codes.".to_owned(), "Begin again.")
+                let what = "That took too long, or there were too many wrong codes.";
+                (what.to_owned(), "Begin again with your password.")
             }
             LoginProblem::Welcome => ("Your password is set.".to_owned(), "Log in with it."),
         })
@@ -56,9 +60,13 @@ impl LoginPage {
         self.problem == Some(LoginProblem::Wrong)
     }
 
-    /// Whether the message is a good one.
-    pub fn is_good(&self) -> bool {
-        self.problem == Some(LoginProblem::Welcome)
+    /// How the message is meant.
+    pub fn tone(&self) -> Tone {
+        match self.problem {
+            Some(LoginProblem::Welcome) => Tone::Good,
+            Some(LoginProblem::Ended) | None => Tone::Info,
+            Some(_) => Tone::Bad,
+        }
     }
 
     /// A first visit.
@@ -132,6 +140,35 @@ impl InvitationPage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_went_wrong_looks_so() {
+        let shown = |problem| LoginPage { problem: Some(problem), ..LoginPage::default() }.to_string();
+        assert!(shown(LoginProblem::Welcome).contains("notice-good"));
+        assert!(shown(LoginProblem::Ended).contains("notice-info"));
+        let wait = shown(LoginProblem::Throttled(31));
+        assert!(wait.contains("notice-bad") && wait.contains("Try again in 31 s."), "{wait}");
+    }
+
+    /// Whatever the page says, it says what to do next.
+    #[test]
+    fn every_message_says_what_next() {
+        for problem in [
+            LoginProblem::Wrong,
+            LoginProblem::Throttled(600),
+            LoginProblem::Ended,
+            LoginProblem::Unavailable,
+            LoginProblem::TooLate,
+            LoginProblem::Welcome,
+        ] {
+            let (what, next) =
+                LoginPage { problem: Some(problem), ..LoginPage::default() }.message().unwrap();
+            assert!(what.ends_with('.') && next.ends_with('.'), "{what} {next}");
+            let (what, next) =
+                LoginCodePage { problem: Some(problem), ..LoginCodePage::default() }.message().unwrap();
+            assert!(what.ends_with('.') && next.ends_with('.'), "{what} {next}");
+        }
+    }
 
     /// Security case 49.
     #[test]

@@ -14,7 +14,9 @@ pub enum ProblemKind {
     NotFound,
     /// 405
     WrongMethod,
-    /// 413, 422 and the like.
+    /// 413
+    TooLarge,
+    /// 422 and the like.
     Unfit,
     /// 429
     Throttled,
@@ -34,6 +36,7 @@ impl ProblemKind {
             Self::Denied => 403,
             Self::NotFound => 404,
             Self::WrongMethod => 405,
+            Self::TooLarge => 413,
             Self::Unfit => 422,
             Self::Throttled => 429,
             Self::Internal => 500,
@@ -48,8 +51,12 @@ impl ProblemKind {
             Self::Denied => {
                 ("You may not do this", "Ask an admin of this installation for the role it needs.")
             }
-            Self::NotFound => ("There is nothing here", "The address may be old or mistyped."),
+            Self::NotFound => (
+                "There is nothing here",
+                "The address may be old or mistyped. Look for it from the dashboard.",
+            ),
             Self::WrongMethod => ("This address does not do that", "Go back and use the button of the page."),
+            Self::TooLarge => ("This is too large", "Go back and send less at once."),
             Self::Unfit => ("This cannot be taken", "Go back, mend what was typed and send it again."),
             Self::Throttled => ("Too many requests", "Wait a moment, then try again."),
             Self::Internal => (

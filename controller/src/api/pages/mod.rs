@@ -51,7 +51,7 @@ use http::StatusCode;
 
 use crate::{auth::Caller, fleet::now_usec, state::State};
 
-pub(super) use problem::{Problem, nothing_here};
+pub(super) use problem::{Problem, as_page, nothing_here};
 pub(super) use session::address_of;
 
 /// Paths of the pages. Those that need nobody to be logged in are `/login` and `/static/`.

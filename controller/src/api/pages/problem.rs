@@ -1,12 +1,16 @@
 //! A fault as a page, or as the few words that a script shows.
 
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
 use hms_proto::fault::{Fault, FaultKind};
 use hms_web::{
     frame::{Notice, Tone},
     pages::{ProblemKind, ProblemPage},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tonic::Status;
 
 /// A fault on its way to a browser.
@@ -97,6 +101,42 @@ pub(super) fn notice(fault: &Fault) -> Notice {
     let first = chars.next().map(|char| char.to_uppercase().to_string()).unwrap_or_default();
     let message = format!("{first}{}.", chars.as_str().trim_end_matches('.'));
     Notice { tone: Tone::Bad, message, hint: fault.next().to_owned() }
+}
+
+/// Makes a page of an error that something before the handlers answered with, for a browser that opened it. A script reads the status.
+pub(crate) async fn as_page(request: Request, next: Next) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let opened =
+        accepted.is_some_and(|accept| accept.contains("text/html") && !accept.contains("fragment=1"));
+    let opened = opened && !request.uri().path().starts_with("/api/");
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let bare = kind.is_none_or(|kind| kind.starts_with(b"text/plain"));
+    let Some(shown) = bare_page(response.status()).filter(|_| opened && bare) else { return response };
+    let mut page = (response.status(), super::page(&shown)).into_response();
+    for name in [header::ALLOW, header::ACCEPT_ENCODING] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+fn bare_page(status: StatusCode) -> Option<ProblemPage> {
+    let (kind, message, hint) = match status {
+        StatusCode::BAD_REQUEST => (ProblemKind::BadRequest, "", ""),
+        // Whoever may not do something has a page that says so; here it was where the request came from.
+        StatusCode::FORBIDDEN => {
+            let message = "It was sent from another site, or by something that is no browser.";
+            (ProblemKind::Denied, message, "Open HMS itself and do it there.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => (ProblemKind::WrongMethod, "", ""),
+        StatusCode::PAYLOAD_TOO_LARGE => (ProblemKind::TooLarge, "", ""),
+        StatusCode::UNPROCESSABLE_ENTITY => (ProblemKind::Unfit, "", ""),
+        StatusCode::INTERNAL_SERVER_ERROR => (ProblemKind::Internal, "", ""),
+        _ => return None,
+    };
+    Some(ProblemPage { kind, message: message.into(), hint: hint.into(), ..ProblemPage::default() })
 }
 
 /// An address that leads nowhere.
