@@ -111,6 +111,11 @@ impl Auth {
         Ok(Self::caller(&live, Source::Rest, address, now))
     }
 
+    /// The session that an access token is of, by the token alone: it may have ended since.
+    pub(crate) fn signed_session(&self, token: &str) -> Option<Uuid> {
+        self.signer.read(token, self.clock.now()).map(|access| access.session)
+    }
+
     fn tokens(
         &self,
         user: Uuid,

@@ -1,4 +1,6 @@
-//! Bodies of requests, made from what the document says of them.
+//! Bodies and queries of requests, made from what the document says of them.
+
+use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -13,8 +15,16 @@ pub(super) struct Operation {
     pub(super) body: Option<Value>,
     /// Where in the body the fields are that are named in the document, and no others: JSON pointers.
     pub(super) closed: Vec<String>,
-    /// Names of the parameters of its query.
-    pub(super) query: Vec<String>,
+    /// What each value of the body may be, in the words of JSON schema.
+    pub(super) kinds: Vec<(String, BTreeSet<String>)>,
+    pub(super) query: Vec<Parameter>,
+}
+
+/// One of a query, with a value that it may have.
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) required: bool,
 }
 
 /// All of them; their bodies name what is at this place, where they name something.
@@ -24,16 +34,19 @@ pub(super) fn operations(place: &Place) -> Vec<Operation> {
     for (pattern, item) in document["paths"].as_object().into_iter().flatten() {
         for (verb, operation) in item.as_object().into_iter().flatten() {
             let content = &operation["requestBody"]["content"]["application/json"];
-            let mut made = Made { document: &document, place, closed: Vec::new() };
+            let mut made = Made { document: &document, place, closed: Vec::new(), kinds: Vec::new() };
             let body = content.get("schema").map(|schema| made.value(schema, "", String::new()));
+            let (closed, kinds) = (std::mem::take(&mut made.closed), std::mem::take(&mut made.kinds));
             let parameters = operation["parameters"].as_array().into_iter().flatten();
-            let query = parameters.filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str());
+            let query =
+                parameters.filter(|one| one["in"] == "query").map(|one| made.parameter(one)).collect();
             operations.push(Operation {
                 method: verb.to_uppercase().parse().unwrap_or_default(),
                 pattern: pattern.clone(),
                 body,
-                query: query.map(ToOwned::to_owned).collect(),
-                closed: made.closed,
+                closed,
+                kinds,
+                query,
             });
         }
     }
@@ -45,10 +58,54 @@ struct Made<'a> {
     document: &'a Value,
     place: &'a Place,
     closed: Vec<String>,
+    kinds: Vec<(String, BTreeSet<String>)>,
 }
 
 impl Made<'_> {
+    fn parameter(&mut self, parameter: &Value) -> Parameter {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        let value = match (name, self.value(&parameter["schema"], name, String::new())) {
+            ("source", _) => "journal".into(),
+            ("state", _) => "failed".into(),
+            ("unit", _) => format!("puma-{}.service", self.place.app),
+            ("priority", _) => "err".into(),
+            ("since" | "until", _) => "2 h ago".into(),
+            ("where", _) => "status>=500".into(),
+            ("from", _) => "oldest".into(),
+            ("before" | "after", Value::String(_)) => format!("{}:@1795545600000000", self.place.host),
+            ("method", _) => "UnitService/Restart".into(),
+            ("script", _) => "hello".into(),
+            ("schedule_id", _) => self.place.schedule.to_string(),
+            ("version", _) => "0".into(),
+            ("url", _) => "https://cigars.example.org/posts".into(),
+            ("release", _) => "20261125T101502-1a2b3c4".into(),
+            // As a form sends it: the first page.
+            ("cursor", _) => String::new(),
+            (_, Value::Array(items)) => items.first().map(plain).unwrap_or_default(),
+            (_, value) => plain(&value),
+        };
+        Parameter { name: name.into(), value, required: parameter["required"] == true }
+    }
+
+    /// What a value may be.
+    fn kinds_of(&self, schema: &Value) -> BTreeSet<String> {
+        if let Some(reference) = schema["$ref"].as_str() {
+            let schema = self.document.pointer(reference.trim_start_matches('#'));
+            return schema.map(|schema| self.kinds_of(schema)).unwrap_or_default();
+        }
+        let ways = ["oneOf", "anyOf", "allOf"].iter().filter_map(|way| schema[way].as_array()).flatten();
+        let all = ways.flat_map(|way| self.kinds_of(way));
+        let own = match &schema["type"] {
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+            _ => vec![kind_of(schema).to_owned()],
+        };
+        all.chain(own).filter(|kind| !kind.is_empty()).collect()
+    }
+
     fn value(&mut self, schema: &Value, name: &str, at: String) -> Value {
+        if self.kinds.last().is_none_or(|(last, _)| *last != at) {
+            self.kinds.push((at.clone(), self.kinds_of(schema)));
+        }
         if let Some(reference) = schema["$ref"].as_str() {
             let schema =
                 self.document.pointer(reference.trim_start_matches('#')).cloned().unwrap_or_default();
@@ -107,6 +164,11 @@ impl Made<'_> {
         };
         word.to_owned()
     }
+}
+
+/// As it stands in a query.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// A manifest that can be read.

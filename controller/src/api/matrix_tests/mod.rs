@@ -3,6 +3,7 @@
 mod bodies;
 mod elsewhere;
 mod fields;
+mod kinds;
 mod lists;
 mod objects;
 mod port;

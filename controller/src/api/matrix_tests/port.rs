@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use axum::{Router, extract::ConnectInfo};
+use futures_util::future::try_join_all;
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri, Version, header};
 use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tower::ServiceExt as _;
 
 use super::*;
@@ -12,6 +14,25 @@ use crate::api;
 
 /// REST lets a caller make 100 requests at once: a login is used for fewer.
 const PER_LOGIN: u32 = 80;
+
+/// So many ask at the same time, each with logins that are this many apart.
+const AT_ONCE: usize = 4;
+const FAR: u32 = 10_000;
+
+/// A pool that does not try each connection before it is used: the server is there.
+pub(super) async fn trusting(options: PgPoolOptions, database: PgConnectOptions) -> anyhow::Result<PgPool> {
+    Ok(options.test_before_acquire(false).connect_with(database).await?)
+}
+
+/// Has each client do this with its part, all at the same time.
+pub(super) async fn shared<'a, T, R>(
+    clients: &'a mut [Client<'_>],
+    all: &'a [T],
+    ask: impl AsyncFn(&mut Client<'_>, &'a [T]) -> anyhow::Result<R>,
+) -> anyhow::Result<Vec<R>> {
+    let parts = all.chunks(all.len().div_ceil(clients.len()));
+    try_join_all(clients.iter_mut().zip(parts).map(|(client, part)| ask(client, part))).await
+}
 
 /// One request to be.
 #[derive(Debug, Clone)]
@@ -65,6 +86,18 @@ impl<'a> Client<'a> {
             None => None,
         };
         Ok(Self { router: api::router(state.clone()), state, user, logins: Vec::new(), asked: 0 })
+    }
+
+    /// The same at the same port, several times: with logins of their own, and from other networks. While one waits for the
+    /// database, another is answered.
+    pub(super) fn at_once(&self) -> [Self; AT_ONCE] {
+        let asked = |n: usize| u32::try_from(n).unwrap_or_default() * FAR * PER_LOGIN;
+        std::array::from_fn(|n| Self {
+            router: self.router.clone(),
+            logins: Vec::new(),
+            asked: asked(n),
+            ..*self
+        })
     }
 
     /// Logs in anew: nothing is left of what happened to the login before.

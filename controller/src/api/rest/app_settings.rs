@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hms_proto::{
-    controller::v1::{AdoptAppFileRequest, AppSettings, GetAppRequest, RemoveAppRequest},
+    controller::v1::{AdoptAppFileRequest, AppSettings, GetAppRequest, RemoveAppRequest, RemoveAppResponse},
     fault::{Fault, FaultKind},
 };
 use http::{HeaderMap, StatusCode, header};
@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     bearer::Bearer,
+    exact,
     json::{self, Body, Message},
     problem::{self, Details, Problem},
 };
@@ -137,10 +138,10 @@ fn no_version(caller: &Caller) -> Response {
 fn patched(now: AppSettings, patch: &Value) -> Result<AppSettings, Fault> {
     let mut all = serde_json::to_value(&now).map_err(|_| Fault::invalid("the settings have no JSON form"))?;
     if !patch.is_object() {
-        return Err(Fault::invalid("a patch is a JSON object"));
+        return Err(json::misfit(exact::Misfit::must_be("an object")));
     }
     merge(&mut all, patch);
-    json::message(all)
+    json::message(&all)
 }
 
 /// RFC 7396, section 2.
@@ -197,7 +198,7 @@ pub(super) struct Removed {
 /// Forgets an app. With `from_host` it is taken away from its host first: the answer is 202, and its job is where that is
 /// followed.
 #[utoipa::path(delete, path = "/api/apps/{app}", tag = "apps", params(("app" = String, Path, description = "Key of the app"), Removed), security(("bearer" = [])),
-    responses((status = 202, description = "It is being taken away", headers(("Location" = String, description = "The job"))), (status = 204), (status = "default", body = Details, content_type = "application/problem+json")))]
+    responses((status = 202, body = RemoveAppResponse, description = "It is being taken away", headers(("Location" = String, description = "The job"))), (status = 204), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     Shared(state): Shared<State>,
     Bearer(caller): Bearer,
@@ -207,10 +208,11 @@ pub(super) async fn remove(
     let Removed { from_host, delete_data } = how.map_err(Problem::of(&caller))?.0;
     let removed =
         state.gate.apps(&caller).remove(RemoveAppRequest { key: key?.0, from_host, delete_data }).await;
-    let id = removed.map_err(Problem::of(&caller))?.into_inner().deployment_id;
-    Ok(match id.as_str() {
-        "" => StatusCode::NO_CONTENT.into_response(),
-        id => (StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/jobs/{id}"))]).into_response(),
+    let removed = removed.map_err(Problem::of(&caller))?.into_inner();
+    let place = [(header::LOCATION, format!("/api/jobs/{}", removed.deployment_id))];
+    Ok(match removed.deployment_id.is_empty() {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => (StatusCode::ACCEPTED, place, Json(removed)).into_response(),
     })
 }
 

@@ -18,14 +18,6 @@ async fn open(pool: &PgPool) -> anyhow::Result<Port> {
 }
 
 impl Port {
-    async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask(Method::GET, path, &[], None).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, &[], Some(body)).await
-    }
-
     async fn add_cigar(&self) -> anyhow::Result<Answer> {
         let spec = json!({ "git_url": "https://git.example/cigar.git", "workers": 2, "gems": "system" });
         self.post("/api/apps", json!({ "key": "cigar", "host": "web1", "spec": spec })).await

@@ -71,7 +71,7 @@ pub(super) struct Asked {
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     #[default]
-    #[serde(rename = "")]
+    #[serde(alias = "")]
     Any,
     Ok,
     Failed,

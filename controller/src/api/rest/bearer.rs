@@ -42,6 +42,11 @@ pub(super) async fn identify(
     address: Option<IpAddr>,
     state: &State,
 ) -> Result<Caller, Fault> {
+    state.auth.bearer(token_of(headers)?, address).await
+}
+
+/// The one token that a request shows.
+pub(super) fn token_of(headers: &HeaderMap) -> Result<&str, Fault> {
     let nobody = || Fault::new(FaultKind::Unauthenticated, "the request has no valid access token");
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
@@ -54,6 +59,5 @@ pub(super) async fn identify(
         .ok()
         .and_then(|v| v.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let (_, token) = token.ok_or_else(nobody)?;
-    state.auth.bearer(token.trim(), address).await
+    token.map(|(_, token)| token.trim()).ok_or_else(nobody)
 }

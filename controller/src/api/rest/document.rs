@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::links;
+
 /// Names in paths, as `hms_proto::names` reads them.
 const HOST: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$";
 const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
@@ -48,6 +50,7 @@ pub(super) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
     for body in &taken {
         close(&mut document, body, &mut seen);
     }
+    links::add(&mut document);
     document
 }
 
@@ -69,6 +72,13 @@ fn finish(path: &str, verb: &str, operation: &mut Value) {
     }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         bound(parameter);
+    }
+    // A body that may be left out is still none that says `null`.
+    if let Some(body) = operation.pointer_mut("/requestBody/content/application~1json/schema") {
+        let ways = body.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten();
+        if let Some(sent) = ways.into_iter().find(|way| way["type"] != "null").map(Value::take) {
+            *body = sent;
+        }
     }
     if let Some(example) = example(operation["operationId"].as_str().unwrap_or_default()) {
         operation["requestBody"]["content"]["application/json"]["example"] = example;

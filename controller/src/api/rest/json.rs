@@ -10,7 +10,7 @@ use http_body::Body as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::problem::Problem;
+use super::{exact, problem::Problem};
 
 /// The body of a request.
 pub(super) struct Body<T>(pub(super) T);
@@ -19,17 +19,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind =
-            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if kind != "application/json" {
-            let problem = Problem::from(Fault::invalid("the body must be `application/json`"));
-            return Err(problem.answered_with(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|_| too_large())?;
-        Ok(Self(read(&bytes)?))
+        Ok(Self(read(&bytes_of(request, state).await?)?))
     }
+}
+
+async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/json" {
+        let problem = Problem::from(Fault::invalid("the body must be `application/json`"));
+        return Err(problem.answered_with(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    Bytes::from_request(request, state).await.map_err(|_| too_large())
 }
 
 /// A body that does not end within its limit.
@@ -59,23 +60,27 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Message
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Body(given) = Body::<Value>::from_request(request, state).await?;
-        Ok(Self(message(given)?))
+        let bytes = bytes_of(request, state).await?;
+        read::<T>(&bytes)?;
+        Ok(Self(message(&read(&bytes)?)?))
     }
 }
 
 /// Reads a message, and refuses fields that it does not have.
-pub(super) fn message<T: DeserializeOwned + Serialize>(given: Value) -> Result<T, Fault> {
-    let unfit = || Fault::invalid("the body has a value that does not fit");
-    // Which value it is, and not what: the first field alone that cannot be read.
-    let message = T::deserialize(&given).map_err(|_| unfit())?;
-    let known = serde_json::to_value(&message).map_err(|_| unfit())?;
-    match unknown(&given, &known) {
+pub(super) fn message<T: DeserializeOwned + Serialize>(given: &Value) -> Result<T, Fault> {
+    let message = exact::read(given).map_err(misfit)?;
+    let known = serde_json::to_value(&message).map_err(|_| Fault::invalid("the body has no JSON form"))?;
+    match unknown(given, &known) {
         None => Ok(message),
         Some(field) => {
             Err(Fault::invalid(format!("the body has the unknown field `{}`", field.escape_debug())))
         }
     }
+}
+
+/// A value that is not what it has to be.
+pub(super) fn misfit(misfit: exact::Misfit) -> Fault {
+    Fault::invalid(format!("the body {misfit}"))
 }
 
 /// A field of the first that the second does not have. The second has every field that there is.
@@ -95,27 +100,23 @@ fn unknown(given: &Value, known: &Value) -> Option<String> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let read = serde_json::from_slice(bytes);
-    // serde would take a list of values for an object with these fields in this order.
-    if read.is_ok() && bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Fault::invalid("the body has a value that does not fit: it must be an object"));
+    let lenient = serde_json::from_slice::<T>(bytes).err();
+    let value = match (serde_json::from_slice(bytes), &lenient) {
+        (Ok(value), _) => value,
+        // It never came to what is wrong with the text: it is too deep.
+        (Err(_), Some(error)) if error.is_data() => return Err(misfit(exact::Misfit::default())),
+        (Err(error), _) => return Err(not_json(&error)),
+    };
+    let read = exact::read(&value).map_err(misfit)?;
+    // A value has each field once: only the text tells that there were two.
+    match lenient {
+        None => Ok(read),
+        Some(error) => Err(misfit(exact::Misfit::said(&error))),
     }
-    read.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let said = error.to_string();
-        // These three name a field, and no value.
-        let names_a_field =
-            ["unknown field", "missing field", "duplicate field"].iter().any(|p| said.starts_with(p));
-        match error.is_data() {
-            true if names_a_field && said.len() < 300 => {
-                Fault::invalid(format!("the body is not as it should be: {said}"))
-            }
-            true => Fault::invalid(format!(
-                "the body has a value that does not fit (line {line}, column {column})"
-            )),
-            false => Fault::invalid(format!("the body is not JSON (line {line}, column {column})")),
-        }
-    })
+}
+
+fn not_json(error: &serde_json::Error) -> Fault {
+    Fault::invalid(format!("the body is not JSON (line {}, column {})", error.line(), error.column()))
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
             (b"", "not JSON"),
             (b"\"canary\"", "does not fit"),
             (deep.as_bytes(), "does not fit"),
-            (b" [\"canary\"]", "must be an object"),
+            (b" [\"canary\"]", "it must be an object"),
         ] {
             let fault = read::<Login>(bad).unwrap_err();
             assert!(fault.message.contains(why), "{why}: {}", fault.message);

@@ -40,19 +40,33 @@ const MOST: u32 = 10_000;
 const BUCKETS: u32 = 60;
 const MOST_BUCKETS: u32 = 500;
 
-/// The parameters of every search; `app` is in the path where that names one.
+/// Of which apps, where the path does not name one.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Search` reads, for the OpenAPI document")]
+pub(super) struct OfApps {
+    /// Of this app: its journal and its files. May be repeated.
+    app: Option<Vec<String>>,
+}
+
+/// Out of which sources, where the path does not name one.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Search` reads, for the OpenAPI document")]
+pub(super) struct OutOf {
+    /// `journal`, `app`, `access`, `error`, or one file of the last three: `access/cigar.access.log`. May be repeated.
+    source: Option<Vec<String>>,
+}
+
+/// The parameters of every search.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Search` reads, for the OpenAPI document")]
 pub(super) struct Asked {
-    /// Of this app: its journal and its files. May be repeated.
-    app: Option<Vec<String>>,
     /// On this host. May be repeated; without it, where the apps run, or everywhere.
     host: Option<Vec<String>>,
     /// Of this unit, in the journal. May be repeated.
     unit: Option<Vec<String>>,
-    /// `journal`, `app`, `access`, `error`, or one file of the last three: `access/cigar.access.log`. May be repeated.
-    source: Option<Vec<String>>,
     /// Only entries at least as severe: 0 (emerg) to 7 (debug), or the word.
     priority: Option<String>,
     /// At or after this time: `2 h ago`, `today`, `2026-11-24 18:30` (UTC), RFC 3339.
@@ -138,7 +152,7 @@ pub(super) struct Histogram {
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// What an app wrote: its journal and its files.
-#[utoipa::path(get, path = "/api/logs/{app}", tag = "logs", params(("app" = String, Path, description = "Key of the app"), Asked, Paging), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/logs/{app}", tag = "logs", params(("app" = String, Path, description = "Key of the app"), OutOf, Asked, Paging), security(("bearer" = [])),
     responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn of_app(
     state: Shared<State>,
@@ -152,7 +166,7 @@ pub(super) async fn of_app(
 }
 
 /// Logs of everything: of all hosts, or of those, and the apps, that are named.
-#[utoipa::path(get, path = "/api/logs", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/logs", tag = "logs", params(OfApps, OutOf, Asked, Paging), security(("bearer" = [])),
     responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn all(
     state: Shared<State>,
@@ -164,7 +178,7 @@ pub(super) async fn all(
 }
 
 /// Access logs of nginx.
-#[utoipa::path(get, path = "/api/logs/nginx/access", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/logs/nginx/access", tag = "logs", params(OfApps, Asked, Paging), security(("bearer" = [])),
     responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn nginx_access(
     state: Shared<State>,
@@ -176,7 +190,7 @@ pub(super) async fn nginx_access(
 }
 
 /// Error logs of nginx.
-#[utoipa::path(get, path = "/api/logs/nginx/error", tag = "logs", params(Asked, Paging), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/logs/nginx/error", tag = "logs", params(OfApps, Asked, Paging), security(("bearer" = [])),
     responses((status = 200, description = "With `Accept: text/event-stream`: entries as they are written", content((Entries = "application/json"), (String = "text/event-stream"))), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn nginx_error(
     state: Shared<State>,
@@ -188,7 +202,7 @@ pub(super) async fn nginx_error(
 }
 
 /// How many entries there are, by time and severity. Without `since`: of the last 24 hours.
-#[utoipa::path(get, path = "/api/log-histogram", tag = "logs", params(Asked, ("buckets" = Option<u32>, Query, minimum = 1, maximum = 500, description = "In so many parts: 1 to 500. Default 60.")), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/log-histogram", tag = "logs", params(OfApps, OutOf, Asked, ("buckets" = Option<u32>, Query, minimum = 1, maximum = 500, description = "In so many parts: 1 to 500. Default 60.")), security(("bearer" = [])),
     responses((status = 200, body = Histogram), (status = "default", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn histogram(
     Shared(state): Shared<State>,

@@ -18,7 +18,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use super::{
-    bearer::{Known, address_of, identify},
+    bearer::{Known, address_of, identify, token_of},
+    once::Served,
     problem::Problem,
 };
 use crate::{
@@ -59,12 +60,21 @@ struct Counts(Mutex<Buckets>);
 #[derive(Clone)]
 pub(super) struct Meter {
     state: State,
+    served: Served,
     counts: Arc<Counts>,
 }
 
 impl Meter {
-    pub(super) fn new(state: &State) -> Self {
-        Self { state: state.clone(), counts: Arc::default() }
+    pub(super) fn new(state: &State, served: Served) -> Self {
+        Self { state: state.clone(), served, counts: Arc::default() }
+    }
+
+    /// Whose request this is that nobody serves: nothing is done for them, so that the token alone says enough, and the database is
+    /// not asked.
+    fn in_vain(&self, request: &Request) -> Option<Who> {
+        let served = self.served.has(request);
+        let token = token_of(request.headers()).ok().filter(|_| !served)?;
+        self.state.auth.signed_session(token).map(Who::Somebody)
     }
 }
 
@@ -108,9 +118,14 @@ impl Counts {
 /// Finds out who is calling, once for all that follows, and refuses what is too much.
 pub(super) async fn measure(Shared(meter): Shared<Meter>, mut request: Request, next: Next) -> Response {
     let address = address_of(request.extensions());
-    let caller = identify(request.headers(), address, &meter.state).await;
-    let network = Who::Network(address.map(network_of));
-    let who = caller.as_ref().ok().and_then(|c| c.token.or(c.session)).map_or(network, Who::Somebody);
+    let (who, caller) = match meter.in_vain(&request) {
+        Some(who) => (who, None),
+        None => {
+            let caller = identify(request.headers(), address, &meter.state).await;
+            let id = caller.as_ref().ok().and_then(|caller| caller.token.or(caller.session));
+            (id.map_or(Who::Network(address.map(network_of)), Who::Somebody), Some(caller))
+        }
+    };
     let left = meter.counts.count(who, Utc::now());
     let mut response = match left.refused {
         true => {
@@ -118,12 +133,14 @@ pub(super) async fn measure(Shared(meter): Shared<Meter>, mut request: Request, 
             let fault =
                 Fault { retry_after_s: seconds(left.wait), ..Fault::new(FaultKind::Throttled, message) };
             match &caller {
-                Ok(caller) => Problem::of(caller)(fault).into_response(),
-                Err(_) => Problem::from(fault).into_response(),
+                Some(Ok(caller)) => Problem::of(caller)(fault).into_response(),
+                _ => Problem::from(fault).into_response(),
             }
         }
         false => {
-            request.extensions_mut().insert(Known(caller));
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(Known(caller));
+            }
             next.run(request).await
         }
     };

@@ -9,10 +9,12 @@ mod bearer;
 mod configs;
 mod deployments;
 mod document;
+mod exact;
 mod health;
 mod hosts;
 mod jobs;
 mod json;
+mod links;
 mod logs;
 mod meter;
 mod once;
@@ -55,7 +57,8 @@ struct Document;
 pub(super) fn router(state: &State) -> Router<State> {
     let (router, _) = parts();
     let document = document();
-    let once = once::Once::new(state, &document);
+    let served = once::Served::new(&document);
+    let once = once::Once::new(state, served.clone());
     // Anybody may have it: all get the same bytes.
     let document = Bytes::from(serde_json::to_vec(&document).expect("it is data"));
     let json = [(header::CONTENT_TYPE, "application/json")];
@@ -66,7 +69,7 @@ pub(super) fn router(state: &State) -> Router<State> {
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(shape::unless_known))
         .layer(from_fn_with_state(once, once::once))
-        .layer(from_fn_with_state(meter::Meter::new(state), meter::measure))
+        .layer(from_fn_with_state(meter::Meter::new(state, served), meter::measure))
 }
 
 /// The document that is served, also by the page that shows it.

@@ -14,7 +14,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
 use hms_proto::fault::{Fault, FaultKind};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -53,25 +53,36 @@ pub(super) struct Once {
     state: State,
     /// This process: of those before it, nothing is under way any more.
     instance: Uuid,
-    /// The paths that there are, with the verbs that each has.
-    served: Arc<HashSet<(String, String)>>,
+    served: Served,
 }
 
-impl Once {
-    /// For the routes of this document.
-    pub(super) fn new(state: &State, document: &serde_json::Value) -> Self {
+/// The paths that there are, with the verbs that each has.
+#[derive(Clone)]
+pub(super) struct Served(Arc<HashSet<(String, String)>>);
+
+impl Served {
+    /// Those of this document.
+    pub(super) fn new(document: &serde_json::Value) -> Self {
         let paths = document["paths"].as_object().into_iter().flatten();
         let verbs = paths.flat_map(|(path, item)| {
             let verbs = item.as_object().into_iter().flat_map(|item| item.keys());
             verbs.map(|verb| (path.clone(), verb.to_uppercase()))
         });
-        Self { state: state.clone(), instance: Uuid::now_v7(), served: Arc::new(verbs.collect()) }
+        Self(Arc::new(verbs.collect()))
     }
 
-    /// A verb that a path does not have is told so, whatever the key of the request was used for.
-    fn serves(&self, request: &Request) -> bool {
+    /// Whether a handler is there for a request.
+    pub(super) fn has(&self, request: &Request) -> bool {
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        path.is_some_and(|path| self.served.contains(&(path.into(), request.method().as_str().into())))
+        let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        path.is_some_and(|path| self.0.contains(&(path.into(), verb.as_str().into())))
+    }
+}
+
+impl Once {
+    /// For these routes. A verb that a path does not have is told so, whatever the key of the request was used for.
+    pub(super) fn new(state: &State, served: Served) -> Self {
+        Self { state: state.clone(), instance: Uuid::now_v7(), served }
     }
 }
 
@@ -87,7 +98,7 @@ struct Kept {
 pub(super) async fn once(Shared(once): Shared<Once>, request: Request, next: Next) -> Response {
     // What asks for no token has no caller to whom a key could belong, and a secret that is shown is not kept a second time.
     let caller = match request.extensions().get::<Known>() {
-        Some(Known(Ok(caller))) if takes_key(&request) && once.serves(&request) => caller.clone(),
+        Some(Known(Ok(caller))) if takes_key(&request) && once.served.has(&request) => caller.clone(),
         _ => return next.run(request).await,
     };
     match act(once, &caller, request, next).await {

@@ -1,8 +1,13 @@
-//! The HTTPS port as tests ask it: an administrator's token, JSON out and in.
+//! The HTTPS port as tests ask it: somebody's token, JSON out and in.
 
 use std::net::SocketAddr;
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::ConnectInfo,
+};
+use hms_proto::Role;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -29,6 +34,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
+    pub(super) bytes: Bytes,
 }
 
 impl Answer {
@@ -38,10 +44,15 @@ impl Answer {
 }
 
 impl Port {
-    /// Adds `ada`, and logs her in.
+    /// Adds `ada`, an administrator, and logs her in.
     pub(super) async fn open(pool: &PgPool, state: State) -> anyhow::Result<Self> {
+        Self::open_as(pool, state, Role::Admin).await
+    }
+
+    /// The same, with another role.
+    pub(super) async fn open_as(pool: &PgPool, state: State, role: Role) -> anyhow::Result<Self> {
         let hash = Passwords::new().await?.hash(&Password::new(PASSWORD.into())).await?;
-        db::users::add(pool, "ada", hms_proto::Role::Admin, &hash).await?;
+        db::users::add(pool, "ada", role, &hash).await?;
         let mut port = Self { router: api::router(state), token: String::new() };
         let login = json!({ "username": "ada", "password": PASSWORD });
         let tokens = port.ask(Method::POST, "/api/auth/login", &[], Some(login)).await?.body;
@@ -85,6 +96,14 @@ impl Port {
         let answer = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let (status, headers) = (answer.status(), answer.headers().clone());
         let bytes = answer.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+        Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default(), bytes })
+    }
+
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask(Method::GET, path, &[], None).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Answer> {
+        self.ask(Method::POST, path, &[], Some(body)).await
     }
 }

@@ -220,6 +220,29 @@ async fn a_caller_is_told_what_is_left_and_when_it_is_too_much(pool: PgPool) -> 
     Ok(())
 }
 
+/// Security case 95: a flood of requests that do nothing is counted for who makes it, without a look at the database.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_serves_counts_for_its_caller_and_asks_nothing_of_the_database(pool: PgPool) -> Test {
+    let port = open(&pool).await?;
+    // Its network has asked too much already.
+    let nobody = Port { router: port.router.clone(), token: String::new() };
+    for _ in 0..20_000 {
+        if nobody.get("/api/nothing").await?.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    pool.close().await;
+    for (method, path, status) in [
+        (Method::GET, "/api/nothing", StatusCode::NOT_FOUND),
+        (Method::DELETE, "/api/hosts", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::PATCH, "/api/nothing/more", StatusCode::NOT_FOUND),
+    ] {
+        let answer = port.ask(method, path, &[], None).await?;
+        anyhow::ensure!(answer.status == status, "{path}: {} {}", answer.status, answer.body);
+    }
+    Ok(())
+}
+
 /// Each operation of the document is served, and each verb that is served is in the document.
 #[sqlx::test(migrations = "../migrations")]
 async fn the_document_and_the_router_say_the_same(pool: PgPool) -> Test {
