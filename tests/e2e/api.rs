@@ -51,7 +51,8 @@ async fn must(mut command: Command, what: &str) -> Result<String> {
     command.kill_on_drop(true);
     let output = collect(command, b"").await?;
     let said = format!("{}\n{}", output.stdout, output.stderr);
-    ensure!(output.success(), "{what}:\n{}", last_lines(&said, 200));
+    let kept = api::keep(what, &said)?;
+    ensure!(output.success(), "{what} ({}):\n{}", kept.display(), last_lines(&said, 400));
     Ok(output.stdout)
 }
 

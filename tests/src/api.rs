@@ -2,11 +2,30 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
 use crate::command::run_with;
 use crate::{browser, paths};
+
+/// So many outputs of testers are kept.
+const KEPT: usize = 20;
+
+/// Keeps what a tester said beyond the test, and says where.
+pub fn keep(what: &str, said: &str) -> Result<PathBuf> {
+    let folder = paths::cache().join("api");
+    fs::create_dir_all(&folder)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let file = folder.join(format!("{now}-{}.txt", what.replace(' ', "-")));
+    fs::write(&file, said).with_context(|| format!("cannot write {}", file.display()))?;
+    let mut all: Vec<PathBuf> = fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    all.sort();
+    for old in all.iter().rev().skip(KEPT) {
+        fs::remove_file(old).ok();
+    }
+    Ok(file)
+}
 
 /// The folder with the packages of the generated client in it.
 pub fn client() -> Result<PathBuf> {
