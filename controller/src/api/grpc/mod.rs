@@ -92,7 +92,8 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let connections = accept(listener, core.pki.grpc_server()?, Limits::default());
-    let shared = Port { gate, renewal: renewal(&core), core, turns: Turns::default() };
+    let (turns, questions) = (Turns::of_calls(), Turns::of_questions());
+    let shared = Port { gate, renewal: renewal(&core), core, turns, questions };
     let router = Router::new().fallback(identify).with_state(shared);
     Ok(harden(Server::builder())
         .add_routes(router.into())
@@ -106,6 +107,7 @@ struct Port {
     renewal: Router,
     core: Arc<Core>,
     turns: Turns,
+    questions: Turns,
 }
 
 /// Finds out who is calling, and hands the call to the gate. Only the certificate counts.
@@ -121,7 +123,10 @@ async fn identify(Shared(port): Shared<Port>, mut request: Request<Body>) -> Res
     if rule.is_some_and(|r| r.audience == Audience::Agent) && peer.identity.kind == Kind::Agent {
         return port.renewal.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
     }
-    match crate::auth::operator(&port.core.db, &peer).await {
+    let question = port.questions.wait(&peer.certificate_serial).await;
+    let caller = crate::auth::operator(&port.core.db, &peer).await;
+    drop(question);
+    match caller {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             port.gate.pass(request).await
