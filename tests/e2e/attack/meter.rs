@@ -39,10 +39,10 @@ impl Meter {
         Ok(())
     }
 
-    /// How much the process has grown by at most since, in KiB: it is still the same process, and the growth is bounded.
-    pub(crate) fn end(&self, what: &str) -> Result<u64> {
+    /// How much the process has grown by at most since, in KiB: it is still the same process, and has grown by less than `most`.
+    pub(crate) fn grown(&self, what: &str, most: u64) -> Result<u64> {
         let grown = self.memory("VmHWM:")?.saturating_sub(self.before);
-        ensure!(grown < MOST, "{what}: {} grew by {grown} KiB from {} KiB", self.program, self.before);
+        ensure!(grown < most, "{what}: {} grew by {grown} KiB from {} KiB", self.program, self.before);
         Ok(grown)
     }
 

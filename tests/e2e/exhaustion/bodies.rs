@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Client, StatusCode, header};
 
-use crate::attack::scene::{Scene, size};
+use crate::attack::scene::Scene;
 
 const MIB: usize = 1 << 20;
 
@@ -22,14 +22,14 @@ const PLACES: [&str; 3] = ["/api/auth/login", "/login", "/api/apps"];
 
 /// Security cases 95 and 96.
 pub(super) async fn rounds(scene: &mut Scene) -> Result<()> {
-    let (client, url) = (scene.world.client()?, scene.world.url());
+    let (client, url) = (scene.visitor.client()?, scene.visitor.url());
     let once = packed(&vec![b' '; UNPACKED])?;
     let twice = packed(&once)?;
-    let attack = async {
+    let attack = async || {
         let mut sent = 0;
         for path in PLACES {
             let post = || post(&client, &url, path);
-            let answers = try_join_all((0..size(4, 32)).map(|_| async {
+            let answers = try_join_all((0..4).map(|_| async {
                 refuse("gzip", &once, post()).await?;
                 refuse("gzip, gzip", &twice, post()).await?;
                 refuse("zstd", b"(\xb5/\xfd", post()).await?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 
 use crate::attack::floods;
-use crate::attack::scene::{Scene, size};
+use crate::attack::scene::Scene;
 use crate::attack::wire::Target;
 
 /// Security case 98.
@@ -13,7 +13,8 @@ pub(super) async fn rounds(scene: &mut Scene) -> Result<()> {
         let targets = scene.targets()?;
         // They are held until all have been measured.
         let mut held = Vec::new();
-        let attack_all = async {
+        let attack_all = async || {
+            held.clear();
             held = try_join_all(targets.iter().map(|target| on(attack, target))).await?;
             Ok(held.iter().flatten().map(|(_, outcome)| outcome.sent).sum())
         };
@@ -25,7 +26,7 @@ pub(super) async fn rounds(scene: &mut Scene) -> Result<()> {
 type Held = (crate::attack::wire::Wire, floods::Outcome);
 
 async fn on(attack: &str, target: &Target) -> Result<Vec<Held>> {
-    let connections = (0..size(16, 100)).map(|_| async {
+    let connections = (0..16).map(|_| async {
         match attack {
             "header bomb" => floods::header_bomb(target, 64).await,
             "held headers" => floods::held_headers(target, 128).await,

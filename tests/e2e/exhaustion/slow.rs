@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::attack::floods;
+use crate::attack::round::length;
 use crate::attack::scene::Scene;
 use crate::attack::wire::Target;
 
@@ -30,32 +31,41 @@ const REQUESTS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Security cases 98 and 99.
-pub(super) fn begin(scene: &Scene) -> Result<JoinHandle<Result<()>>> {
+/// Security cases 98 and 99. What takes its time goes on beside other attacks, but for where it is an attack that is long itself.
+pub(super) async fn begin(scene: &mut Scene) -> Result<JoinHandle<Result<()>>> {
     let targets = scene.targets()?;
-    Ok(tokio::spawn(async move {
-        try_join_all(targets.iter().map(handshakes)).await?;
-        let reading = tokio::spawn(shut_window(targets[0].clone()));
-        let mut pages = targets[0].clone();
-        let mut tls = (*pages.tls).clone();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        pages = pages.with(tls);
-        let requests = REQUESTS.map(|(begin, then)| request(&pages, begin, then));
-        try_join_all(requests).await?;
-        reading.await?
-    }))
+    if length().is_some() {
+        scene.round("slow", async || all(&targets).await).await?;
+    }
+    Ok(tokio::spawn(async move { all(&targets).await.map(drop) }))
+}
+
+async fn all(targets: &[Target; 3]) -> Result<usize> {
+    let reading = try_join_all(targets.iter().map(shut_window));
+    let handshakes = try_join_all(targets.iter().map(handshakes));
+    let mut pages = targets[0].clone();
+    let mut tls = (*pages.tls).clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    pages = pages.with(tls);
+    let requests = try_join_all(REQUESTS.map(|(begin, then)| request(&pages, begin, then)));
+    tokio::try_join!(reading, handshakes, requests)?;
+    Ok(3 * targets.len() + REQUESTS.len())
 }
 
 /// Security case 98: who answers each PING, but does not take the answer that it asked for, loses the connection.
-async fn shut_window(target: Target) -> Result<()> {
-    let (wire, outcome) = floods::shut_windows(&target, 1).await?;
+async fn shut_window(target: &Target) -> Result<()> {
+    let (wire, outcome) = floods::shut_windows(target, 1).await?;
     ensure!(!outcome.ended, "the request was refused");
     let ended = async {
         while !wire.has_ended() {
             sleep(Duration::from_millis(200)).await;
         }
     };
-    ensure!(timeout(PATIENCE, ended).await.is_ok(), "an answer waits for ever for who does not take it");
+    let name = target.name;
+    ensure!(
+        timeout(PATIENCE, ended).await.is_ok(),
+        "{name}: an answer waits for ever for who does not take it"
+    );
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::attack::scene::{HOST, Scene, size};
+use crate::attack::scene::{HOST, Scene};
 
 /// An answer that comes later than this is none.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,17 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// So many tails on one connection: as many streams as it may have.
 const EACH: usize = 250;
 
+/// So much is written meanwhile.
+const LINES: usize = 20_000;
+
 /// Security case 100.
 pub(super) async fn round(scene: &mut Scene) -> Result<()> {
-    let channels = ["controller", "controller", "agent", "agent"].map(|port| scene.channel(port));
-    let host = scene.world.hosts()[0].clone();
-    let lines = size(20_000, 1_000_000);
+    let visitor = scene.visitor.clone();
     // They are held until both processes have been measured.
     let mut tails = Vec::new();
-    let attack = async {
+    let attack = async || {
+        tails.clear();
         let mut refused = 0;
-        for channel in channels {
-            for tail in open(&channel?).await? {
+        for port in ["controller", "controller", "agent", "agent"] {
+            for tail in open(&visitor.channel(port)?).await? {
                 match tail {
                     Ok(tail) => tails.push(tail),
                     Err(status) => {
@@ -39,24 +41,16 @@ pub(super) async fn round(scene: &mut Scene) -> Result<()> {
             }
         }
         ensure!(!tails.is_empty() && refused > 0, "{} are open, {refused} were refused", tails.len());
-        let text = format!("seq -f 'line %.0f {}' {lines}", "x".repeat(500));
-        host.run(&[
-            "systemd-run",
-            "--wait",
-            "--unit=writer",
-            "--property=LogRateLimitIntervalSec=0",
-            "bash",
-            "-c",
-            &text,
-        ])
-        .await?;
+        let text = format!("seq -f 'line %.0f {}' {LINES}", "x".repeat(500));
+        let writer = ["systemd-run", "--wait", "--collect", "--property=LogRateLimitIntervalSec=0"];
+        visitor.run(&[&writer[..], &["bash", "-c", &text]].concat()).await?;
         Ok(tails.len() + refused)
     };
     scene.round("tails", attack).await?;
     // Who waits still gets what was written, or is told what is missing.
     let tail = tails.pop().context("no tail")?;
     drop(tails);
-    timeout(PATIENCE, complete(tail, lines)).await.context("the tail stands still")?
+    timeout(PATIENCE, complete(tail)).await.context("the tail stands still")?
 }
 
 async fn open(channel: &Channel) -> Result<Vec<Result<Streaming<LogChunk>, Status>>> {
@@ -71,9 +65,9 @@ async fn open(channel: &Channel) -> Result<Vec<Result<Streaming<LogChunk>, Statu
 }
 
 /// Reads up to the last line: none is missing without a word.
-async fn complete(mut tail: Streaming<LogChunk>, lines: usize) -> Result<()> {
+async fn complete(mut tail: Streaming<LogChunk>) -> Result<()> {
     let mut next = 1;
-    while next <= lines {
+    while next <= LINES {
         let chunk = tail.message().await?.context("the tail has ended")?;
         let had_gap = chunk.gap.is_some();
         for entry in chunk.entries {
