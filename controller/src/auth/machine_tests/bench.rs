@@ -152,10 +152,8 @@ impl Bench {
             sessions: Vec::new(),
             waiting: Vec::new(),
         };
-        for who in 0..2 {
-            if factors[who] {
-                self.begin_with_factor(&mut model.accounts[who]).await?;
-            }
+        for (account, _) in model.accounts.iter_mut().zip(factors).filter(|(_, factor)| *factor) {
+            self.begin_with_factor(account).await?;
         }
         // Whatever was done: at the end the password is tried, which else would be seen by nobody.
         let last = [0, 1].map(|who| Step::Enter { who, key: Key::Right });
