@@ -60,29 +60,40 @@ impl fmt::Display for Cursor {
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl Cursor {
-    /// As text: what formatting does, in a fifth of the time, because every entry that is sent has one.
-    fn text(&self) -> String {
+    /// As text: what formatting does, in a fraction of the time, because every entry that is sent has one.
+    pub fn text(&self) -> String {
         let mut text = String::with_capacity(144);
         text.push_str("s=");
-        digits(&mut text, u128::from_be_bytes(self.seqnum_id), 32);
+        id(&mut text, &self.seqnum_id);
         text.push_str(";i=");
-        digits(&mut text, self.seqnum.into(), 1);
+        number(&mut text, self.seqnum);
         text.push_str(";b=");
-        digits(&mut text, u128::from_be_bytes(self.boot_id), 32);
-        for (key, number) in [(";m=", self.monotonic), (";t=", self.realtime), (";x=", self.xor_hash)] {
+        id(&mut text, &self.boot_id);
+        for (key, value) in [(";m=", self.monotonic), (";t=", self.realtime), (";x=", self.xor_hash)] {
             text.push_str(key);
-            digits(&mut text, number.into(), 1);
+            number(&mut text, value);
         }
         text
     }
 }
 
-/// A number with at least so many digits.
-fn digits(text: &mut String, number: u128, least: u32) {
-    let count = (128 - number.leading_zeros()).div_ceil(4).max(least);
-    for place in (0..count).rev() {
-        text.push(char::from(DIGITS[(number >> (place * 4)) as usize & 15]));
+/// All digits of an id.
+fn id(text: &mut String, id: &[u8; 16]) {
+    for byte in id {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
     }
+}
+
+/// A number without leading zeroes.
+fn number(text: &mut String, number: u64) {
+    let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    (0..count).rev().for_each(|place| text.push(digit((number >> (place * 4)) as u8)));
+}
+
+/// The last four bits.
+fn digit(bits: u8) -> char {
+    char::from(DIGITS[usize::from(bits & 15)])
 }
 
 impl FromStr for Cursor {

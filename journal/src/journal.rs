@@ -175,7 +175,16 @@ impl Journal {
             let at = all.get(file, end.checked_sub(1)?).ok()?;
             Some(cursor_of(file, &file.entry(at).ok()?))
         };
-        self.sources.iter_mut().filter_map(newest).max_by(Cursor::order)
+        let mut best: Option<Cursor> = None;
+        // Those that are still written to come first: mostly no archived file has a newer entry, and says so in its head.
+        let (written, archived): (Vec<_>, Vec<_>) =
+            self.sources.iter_mut().partition(|source| !source.file.header.archived);
+        for source in written.into_iter().chain(archived) {
+            if best.is_none_or(|best| !source.is_beyond(&best, Direction::Backward)) {
+                best = newest(source).into_iter().chain(best).max_by(Cursor::order);
+            }
+        }
+        best
     }
 
     /// The times of the first and the last entry that pass the filter, whatever is searched for; microseconds since the epoch.

@@ -6,8 +6,9 @@ use crate::{Result, bytes::Bytes, damaged};
 const WINDOW: u64 = 256 << 10;
 /// Each reaches so far into the next one that an ordinary object lies in one window.
 const OVERLAP: u64 = 64 << 10;
-/// Most windows of one file in memory.
-const MOST: usize = 96;
+/// Most windows of one file in memory. A walk comes back to what is near; further back it is cheaper to read again than to have the
+/// system find more memory.
+const MOST: usize = 24;
 
 const NOWHERE: u32 = u32::MAX;
 

@@ -1,10 +1,13 @@
 //! Following a log through everything that can happen on the way: no line lost, none twice.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use hms_tests::journals;
 use hms_tests::world::World;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
@@ -94,6 +97,111 @@ async fn a_flush_doubles_nothing_and_a_vacuum_is_told() -> Result<()> {
     ensure!(back.code == 0 && back.stdout.contains("later"), "{} {}", back.stdout, back.stderr);
     let gap = back.stderr.lines().find(|line| line.starts_with("-- gap: ")).context("a gap")?;
     ensure!(gap.contains("vacuumed") && gap.contains(", after ") && gap.contains(", before "), "{gap}");
+    whatever_becomes_of_the_journal_what_is_missing_is_told(&world).await
+}
+
+/// The moment of a numbered entry, in seconds since the epoch.
+const MOMENT: i64 = 1_790_000_000;
+
+/// A journal of numbered entries of a boot, each a second after the one before; the clock is set back by an hour before one of them.
+fn numbered(folder: &Path, boot: u8, numbers: Range<i64>, set_back: i64) -> Result<PathBuf> {
+    let mut export = String::new();
+    for number in numbers {
+        let second = MOMENT + number - if number >= set_back { 3_600 } else { 0 };
+        export += &format!("__REALTIME_TIMESTAMP={second}000000\n__MONOTONIC_TIMESTAMP={number}000000\n");
+        export += &format!(
+            "_BOOT_ID={boot:032x}\n_SYSTEMD_UNIT=crafted.service\nPRIORITY=6\nMESSAGE=number {number}\n\n"
+        );
+    }
+    let made = tempfile::tempdir()?;
+    journals::write(&made.path().join("made.journal"), export.as_bytes(), &[])?;
+    let path = folder.join(format!("boot{boot}.journal"));
+    std::fs::copy(made.path().join("made.journal"), &path)?;
+    Ok(path)
+}
+
+/// What comes behind a place: numbers, and gaps.
+async fn behind(world: &World, cursor: &str) -> Result<(Vec<i64>, Vec<String>)> {
+    let unit = ["logs", "--host", "asterra", "--unit", "crafted.service", "--utc", "-o", "cat"];
+    let said = world.hmsctl(&[&unit[..], &["--cursor", cursor]].concat()).await?;
+    ensure!(said.code == 0, "{}", said.stderr);
+    let numbers = said.stdout.lines().filter_map(|line| line.strip_prefix("number ")?.parse().ok());
+    let gaps = said.stderr.lines().filter(|line| line.starts_with("-- gap: "));
+    Ok((numbers.collect(), gaps.map(ToOwned::to_owned).collect()))
+}
+
+/// The cursor of each entry.
+async fn cursors(world: &World) -> Result<BTreeMap<i64, String>> {
+    let unit = ["logs", "--host", "asterra", "--unit", "crafted.service", "-n", "1000", "-o", "json"];
+    let said = world.hmsctl(&unit).await?;
+    let mut cursors = BTreeMap::new();
+    for line in said.stdout.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line)?;
+        let number = entry["message"].as_str().and_then(|m| m.strip_prefix("number ")).context("a number")?;
+        cursors.insert(number.parse()?, entry["cursor"].as_str().context("a cursor")?.to_owned());
+    }
+    Ok(cursors)
+}
+
+/// A gap between two numbered entries, for this reason.
+fn ensure_gap(gaps: &[String], reason: &str, after: i64, before: i64) -> Result<()> {
+    let [gap] = gaps else { bail!("not one gap: {gaps:?}") };
+    let at = |number: i64| chrono::DateTime::from_timestamp(MOMENT + number, 0).context("a time");
+    let at = |number: i64| Ok::<_, anyhow::Error>(at(number)?.format("%H:%M:%S").to_string());
+    let (after, before) = (at(after)?, at(before)?);
+    let (from, to) = gap.split_once(", before ").with_context(|| gap.clone())?;
+    let from = from.split_once(", after ").with_context(|| gap.clone())?.1;
+    ensure!(
+        gap.contains(reason) && from.contains(&after) && to.contains(&before),
+        "{gap}: {after} to {before}"
+    );
+    Ok(())
+}
+
+/// Security case 127: a cursor whose boot is gone, one of a machine that was cloned or set back, a clock that was set back, and a
+/// journal that is damaged. Where nothing is missing, nothing is said.
+async fn whatever_becomes_of_the_journal_what_is_missing_is_told(world: &World) -> Result<()> {
+    let host = world.controller_host();
+    let id = host.read_file("/etc/machine-id").await?;
+    let folder = host.root().join("var/log/journal").join(id.trim());
+    let first = numbered(&folder, 1, 0..50, i64::MAX)?;
+    let second = numbered(&folder, 2, 50..100, i64::MAX)?;
+    let of = cursors(world).await?;
+    ensure!(of.len() == 100, "{} entries", of.len());
+    let all = |range: Range<i64>| range.collect::<Vec<_>>();
+    ensure!(behind(world, &of[&40]).await? == (all(41..100), vec![]), "over a boot");
+
+    // Another history with the same numbers: a copy of this machine, or this one from a backup.
+    let elsewhere = of[&70].split(';').map(|part| match part.split_at(2) {
+        ("i=", _) => "i=ffff".to_owned(),
+        ("b=", _) => format!("b={:032x}", 77),
+        _ => part.to_owned(),
+    });
+    let elsewhere = elsewhere.collect::<Vec<_>>().join(";");
+    let (numbers, gaps) = behind(world, &elsewhere).await?;
+    ensure!(numbers == all(71..100), "of a clone: {numbers:?}");
+    ensure_gap(&gaps, "vacuumed", 70, 71)?;
+
+    let mut bytes = std::fs::read(&first)?;
+    let mark = b"number 30";
+    let from = bytes.windows(mark.len()).position(|part| part == mark).context("the entry 30")?;
+    bytes[from..].fill(0);
+    std::fs::write(&first, &bytes)?;
+    let (numbers, gaps) = behind(world, &of[&10]).await?;
+    // Where the lists of a file are gone, what is sound before may not be found either; that is told as well.
+    let last = numbers.iter().copied().filter(|number| *number < 50).max().unwrap_or(10);
+    ensure!(last < 30 && numbers == [all(11..last + 1), all(50..100)].concat(), "damaged: {numbers:?}");
+    ensure_gap(&gaps, "corrupt", last, 50)?;
+
+    std::fs::remove_file(&first)?;
+    let (numbers, gaps) = behind(world, &of[&20]).await?;
+    ensure!(numbers == all(50..100), "a boot that is gone: {numbers:?}");
+    ensure_gap(&gaps, "vacuumed", 20, 50)?;
+
+    std::fs::remove_file(&second)?;
+    numbered(&folder, 3, 100..150, 120)?;
+    let of = cursors(world).await?;
+    ensure!(behind(world, &of[&110]).await? == (all(111..150), vec![]), "a clock that was set back");
     Ok(())
 }
 

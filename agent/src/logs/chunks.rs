@@ -15,8 +15,9 @@ use super::{
     source::{JOURNAL, Wanted},
 };
 
-const ENTRIES: usize = 512;
-const BYTES: usize = 256 * 1024;
+/// A chunk fits into what the reader takes unasked (the window of its stream), so that the next one is made meanwhile.
+const ENTRIES: usize = 256;
+const BYTES: usize = 64 * 1024;
 /// The first chunk is small, so that a page has something to show at once.
 const FIRST_ENTRIES: usize = 32;
 

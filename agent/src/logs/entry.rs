@@ -77,13 +77,14 @@ pub(crate) fn read(journal: &mut Journal, entry: &Entry, all: bool) -> Option<Re
         return Some(Read::Gap(LogGap { reason, count, from_usec: 0, to_usec: time_usec, source }));
     }
     let mut read = fields.entry();
-    read.cursor = entry.cursor.to_string();
+    read.cursor = entry.cursor.text();
     read.time_usec = time_usec;
     Some(Read::Entry(Box::new(read)))
 }
 
 fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
+    // Mostly it is text, and to find that out is faster than to look for what is not.
+    str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned)
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -28,7 +28,7 @@ pub(crate) struct JournalLog {
     /// Backward, nothing from before this is given.
     floor: Option<Cursor>,
     /// To be told with the next entry, which says where it ends.
-    gap: Option<(LogGap, Cursor)>,
+    gap: Option<(LogGap, Option<Cursor>)>,
     /// Found, and behind the gap.
     behind: Option<Found>,
     is_over: bool,
@@ -60,19 +60,43 @@ impl JournalLog {
         if let Some(found) = self.behind.take() {
             return Some(Step::Found(found));
         }
-        let step = self.look(way);
+        let mut step = self.look(way);
+        while let Some(Step::Gap(damaged)) = step {
+            match &mut self.gap {
+                // What was not found may be in what cannot be read.
+                Some((gap, _)) => gap.reason = damaged.reason,
+                none => {
+                    let stand = self.stand.as_ref().and_then(|part| match part {
+                        Part::Journal(cursor, _) => Some(*cursor),
+                        Part::File(_) => None,
+                    });
+                    *none = Some((damaged, stand));
+                }
+            }
+            step = self.look(way);
+        }
         let Some((mut gap, from)) = self.gap.take() else { return step };
         if let Some(Step::Found(found)) = step {
             if let Part::Journal(to, _) = &found.part {
-                gap.to_usec = i64::try_from(to.realtime).unwrap_or(0);
-                // Where all entries are meant, their numbers tell how many are missing.
-                if self.filter.is_everything() && to.seqnum_id == from.seqnum_id {
-                    gap.count = to.seqnum.saturating_sub(from.seqnum).saturating_sub(1);
-                }
+                self.end(&mut gap, from.as_ref(), to, way);
             }
             self.behind = Some(found);
         }
         Some(Step::Gap(gap))
+    }
+
+    /// A gap ends at the entry that comes after it.
+    fn end(&self, gap: &mut LogGap, from: Option<&Cursor>, to: &Cursor, way: Direction) {
+        gap.to_usec = i64::try_from(to.realtime).unwrap_or(0);
+        if way == Direction::Backward {
+            std::mem::swap(&mut gap.from_usec, &mut gap.to_usec);
+        }
+        // Where all entries are meant, their numbers tell how many are missing.
+        if let Some(from) = from.filter(|from| self.filter.is_everything() && to.seqnum_id == from.seqnum_id)
+        {
+            let (before, after) = if way == Direction::Forward { (from, to) } else { (to, from) };
+            gap.count = after.seqnum.saturating_sub(before.seqnum).saturating_sub(1);
+        }
     }
 
     fn look(&mut self, way: Direction) -> Option<Step> {
@@ -175,13 +199,18 @@ impl JournalLog {
         let side = side.unwrap_or(if way == Direction::Forward { Side::After } else { Side::Before });
         self.stand = Some(Part::Journal(*cursor, Some(side)));
         if !there {
+            // A journal that was set back, or is a copy of another machine's, counts the same numbers again: only its times tell
+            // what is new in it.
+            if way == Direction::Forward {
+                self.journal.seek_time(cursor.realtime.saturating_add(1));
+            }
             let gap = LogGap {
                 reason: "vacuumed".into(),
                 from_usec: i64::try_from(cursor.realtime).unwrap_or(0),
                 source: JOURNAL.into(),
                 ..LogGap::default()
             };
-            self.gap = Some((gap, *cursor));
+            self.gap = Some((gap, Some(*cursor)));
         }
     }
 

@@ -75,16 +75,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
-        Command::Bench { part: Some(bench::Part::Fuzz(fuzz)), .. } => fuzz.run(),
-        Command::Bench { part: Some(bench::Part::Reader { here }), .. } => bench::read(here),
-        Command::Bench { part: Some(bench::Part::Security), .. } => bench::security::run(),
-        Command::Bench { kills, part } => {
-            tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?
-                .block_on(bench::run(kills, part.is_some()))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Bench { kills, part } => bench::run(kills, part),
         Command::Image => {
             progress::image()?;
             Ok(ExitCode::SUCCESS)

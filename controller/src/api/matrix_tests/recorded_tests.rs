@@ -7,10 +7,7 @@ mod left;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::ConnectInfo};
-use hms_proto::{
-    access,
-    controller::v1::{AppSettings, AuditRow},
-};
+use hms_proto::{access, controller::v1::AppSettings};
 use http::{HeaderName, Method, Response, header, request::Builder};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;

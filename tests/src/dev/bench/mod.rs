@@ -17,7 +17,7 @@ mod web;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use hms_tests::paths;
 use hms_tests::testbed::Testbed;
 use hms_tests::world::{Plan, World};
@@ -32,17 +32,24 @@ const KILLS: usize = 25;
 #[derive(Subcommand)]
 pub(crate) enum Part {
     /// Only read, search and follow logs.
-    Logs,
+    Logs(Here),
     /// Only read a journal, in this process.
-    Reader {
-        /// This program is optimised: read here.
-        #[arg(long, hide = true)]
-        here: bool,
-    },
+    Reader(Here),
+    /// Everything that is in the table, but for kills.
+    #[command(hide = true)]
+    All(Here),
     /// Run the tests that count what they tried, and write docs/security-figures.md.
     Security,
     /// Read damaged journals.
     Fuzz(fuzz::Arguments),
+}
+
+/// Where a part runs that is a client of what it measures, or all of it: an unoptimised one would measure itself.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Here {
+    /// This program is optimised: run it here.
+    #[arg(long, hide = true)]
+    here: bool,
 }
 
 /// Does a part in a program that is optimised.
@@ -63,21 +70,27 @@ fn optimised(arguments: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a journal in this process.
-pub(crate) fn read(here: bool) -> Result<ExitCode> {
-    if !here {
-        return optimised(&["reader"]);
+/// Measures a part, or everything; or only kills deployments.
+pub(crate) fn run(kills_alone: Option<usize>, part: Option<Part>) -> Result<ExitCode> {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match part {
+        Some(Part::Fuzz(fuzz)) => return fuzz.run(),
+        Some(Part::Security) => return security::run(),
+        Some(Part::Reader(Here { here: false })) => return optimised(&["reader"]),
+        Some(Part::Reader(_)) => reader::run()?,
+        Some(Part::Logs(Here { here: false })) => return optimised(&["logs"]),
+        Some(Part::Logs(_)) => runtime()?.block_on(measure(true))?,
+        Some(Part::All(_)) => runtime()?.block_on(measure(false))?,
+        None => match kills_alone {
+            Some(times) => println!("{}", runtime()?.block_on(kills::count(times))?),
+            None => return optimised(&["all"]),
+        },
     }
-    reader::run()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds, measures and writes the table; or only the rows of the logs; or only kills deployments.
-pub(crate) async fn run(kills_alone: Option<usize>, logs_alone: bool) -> Result<()> {
-    if let Some(times) = kills_alone {
-        println!("{}", kills::count(times).await?);
-        return Ok(());
-    }
+/// Builds, measures and writes the table; or only the rows of the logs.
+async fn measure(logs_alone: bool) -> Result<()> {
     eprintln!("building the programs as they are measured");
     let binaries = build::measured()?;
     let plan = Plan::new().host("asterra", &["cigar"]).binaries(binaries);

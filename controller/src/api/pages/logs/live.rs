@@ -131,7 +131,7 @@ mod tests {
     fn a_change_is_told_when_it_begins_and_when_it_ends() {
         let mut known = Known::default();
         let (begun, ended) = (mark(1, ""), mark(1, "ok"));
-        assert_eq!(known.fresh(vec![begun.clone()]), [begun.clone()]);
+        assert_eq!(known.fresh(vec![begun.clone()]), vec![begun.clone()]);
         assert!(known.fresh(vec![begun]).is_empty());
         assert_eq!(known.fresh(vec![ended.clone(), mark(2, "")]), [ended.clone(), mark(2, "")]);
         assert!(known.fresh(vec![ended]).is_empty());
