@@ -15,6 +15,8 @@ use tokio::process::Command;
 
 /// So many requests are made up at random for each operation, besides those for each bound of each value.
 const EXAMPLES: &str = "5";
+/// So many walks along the links of the document.
+const WALKS: &str = "200";
 /// Each caller may make ten requests in a second; so many sessions share what the tester makes.
 const SESSIONS: usize = 16;
 const RATE: &str = "140/s";
@@ -83,7 +85,7 @@ async fn a_generated_client_compiles_and_does_what_it_says() -> Result<()> {
 }
 
 /// Security cases 19 to 23: what fits the document is taken, what does not is refused, nothing is answered that it does not
-/// say, and nobody is answered who shows no token.
+/// say, and nobody is answered who shows no token. What was made is there, and what was removed is gone.
 #[tokio::test]
 async fn made_up_requests_find_nothing_that_the_document_does_not_say() -> Result<()> {
     let world = World::single().await?;
@@ -105,13 +107,13 @@ async fn made_up_requests_find_nothing_that_the_document_does_not_say() -> Resul
     }
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("openapi.json"), document.to_string())?;
-    let told = must(tester(&world, &rest, folder.path()).await?, "the tester").await?;
-    let number = |before: &str, after: &str| {
-        let line = told.lines().find_map(|line| line.trim().strip_prefix(before)?.split_once(after));
-        line.and_then(|(number, _)| number.trim().parse::<usize>().ok()).with_context(|| told.clone())
-    };
-    ensure!(number("Selected:", "/")? == operations - LEFT_OUT, "some operations were left out: {told}");
-    ensure!(number("", " generated,")? > 3_000, "few requests: {told}");
+    let told = must(tester(&world, &rest, folder.path(), &Part::Single).await?, "single requests").await?;
+    ensure!(number(&told, "Selected:", "/")? == operations - LEFT_OUT, "operations were left out: {told}");
+    ensure!(number(&told, "", " generated,")? > 3_000, "few requests: {told}");
+    let told = must(tester(&world, &rest, folder.path(), &Part::Walks).await?, "walks").await?;
+    // Which links are followed is left to chance: some of a few dozen lead into nothing but what must be kept.
+    let (covered, links) = (number(&told, "API Links:", " covered")?, links(&document));
+    ensure!(covered * 4 > links, "{covered} of {links} links were followed: {told}");
     // It worked on what is real, and that is still there.
     let there = rest.ask(Method::GET, "/api/apps/cigar", None).await?;
     ensure!(there["host"] == "asterra", "{there}");
@@ -119,8 +121,30 @@ async fn made_up_requests_find_nothing_that_the_document_does_not_say() -> Resul
     Ok(())
 }
 
+/// The number that the tester tells between these.
+fn number(told: &str, before: &str, after: &str) -> Result<usize> {
+    let line = told.lines().find_map(|line| line.trim().strip_prefix(before)?.split_once(after));
+    line.and_then(|(number, _)| number.trim().parse().ok()).with_context(|| told.to_owned())
+}
+
+/// How many links the document has.
+fn links(document: &Value) -> usize {
+    let items = document["paths"].as_object().into_iter().flat_map(|paths| paths.values());
+    let operations = items.filter_map(Value::as_object).flat_map(|item| item.values());
+    let answers = operations.filter_map(|one| one["responses"].as_object()).flat_map(|all| all.values());
+    answers.filter_map(|answer| answer["links"].as_object()).map(serde_json::Map::len).sum()
+}
+
+/// What the tester does.
+enum Part {
+    /// Requests for each operation, each by itself.
+    Single,
+    /// What an operation made is what the next one takes.
+    Walks,
+}
+
 /// The tester, started in that folder, which has the document.
-async fn tester(world: &World, rest: &Rest, folder: &std::path::Path) -> Result<Command> {
+async fn tester(world: &World, rest: &Rest, folder: &std::path::Path, part: &Part) -> Result<Command> {
     let mut tokens = Vec::new();
     for _ in 0..SESSIONS {
         tokens.push(Rest::log_in(world).await?.token);
@@ -133,14 +157,18 @@ async fn tester(world: &World, rest: &Rest, folder: &std::path::Path) -> Result<
     let settings = paths::repository().join("tests/api");
     let mut tester = Command::new(program);
     tester.current_dir(folder).env("PYTHONPATH", &settings).env("PYTHONDONTWRITEBYTECODE", "1");
-    tester.env("SCHEMATHESIS_HOOKS", "hooks").env("HMS_TOKENS", tokens.join(","));
+    let (own, phases, examples) = match part {
+        Part::Single => (["hooks", "schemathesis.toml"], "examples,coverage,fuzzing", EXAMPLES),
+        Part::Walks => (["stateful", "stateful.toml"], "stateful", WALKS),
+    };
+    tester.env("SCHEMATHESIS_HOOKS", own[0]).env("HMS_TOKENS", tokens.join(","));
     tester.env("HMS_SPARE_TOKEN", token["token"]["id"].as_str().context("id")?);
     tester.env("HMS_SPARE_SESSION", spare["id"].as_str().context("id")?);
-    tester.arg("--config-file").arg(settings.join("schemathesis.toml"));
+    tester.arg("--config-file").arg(settings.join(own[1]));
     tester.args(["run", "openapi.json", "--url", &world.url()]).arg("--tls-verify").arg(world.ca_file());
-    tester.args(["--checks", "all", "--phases", "examples,coverage,fuzzing", "--continue-on-failure"]);
+    tester.args(["--checks", "all", "--phases", phases, "--continue-on-failure"]);
     // Another seed each time would make a failure of tomorrow out of a run of today; the variable lets it look further.
-    let examples = std::env::var("HMS_API_EXAMPLES").unwrap_or_else(|_| EXAMPLES.into());
+    let examples = std::env::var("HMS_API_EXAMPLES").unwrap_or_else(|_| examples.into());
     tester.args(["--seed", "7", "--max-examples", &examples, "--workers", "2", "--rate-limit", RATE]);
     // Of many new connections at a time, the controller turns some away.
     tester.args(["--request-retries", "3", "--request-timeout", "60", "--no-color"]);

@@ -7,7 +7,7 @@ use axum::{
 };
 use hms_proto::{
     controller::v1::{App, GetAppRequest, ListAppsRequest, ListAppsResponse},
-    fault::Fault,
+    fault::{Fault, FaultKind},
     host::v1::UnitActionRequest,
     names::AppKey,
 };
@@ -101,7 +101,15 @@ async fn act(state: &State, caller: &Caller, key: &str, verb: Verb) -> Result<Do
         Verb::Stop => units.stop(request).await,
         Verb::Restart => units.restart(request).await,
     };
-    let took_ms = done.map_err(|status| Fault::from_status(&status))?.into_inner().took_ms;
+    let refused = |status: tonic::Status| match Fault::from_status(&status) {
+        // The app is there; what runs it is not yet.
+        fault if fault.kind() == FaultKind::NotFound => {
+            let what = format!("{key} is not set up on its host yet");
+            Fault::new(FaultKind::Conflict, what).hint("Deploy it first.")
+        }
+        fault => fault,
+    };
+    let took_ms = done.map_err(refused)?.into_inner().took_ms;
     Ok(Done {
         app: grpc::apps::find(state.fleet.seen_by(caller), &key)?,
         took_ms,
