@@ -194,6 +194,8 @@ async fn follow(world: &World, logs: &mut LogServiceClient<Channel>, table: &mut
         host.command(&["journalctl", "-f", "--merge", "-n", "1", "-o", "cat", "--unit", "ticker.service"])?;
     let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
+    // Both must be there before the first line is.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let script = format!("for i in $(seq {FOLLOWED}); do echo tick $i $(date +%s%N); sleep 0.01; done");
     let writer = run_as_unit(world, "ticker.service", &script);
     let ours = async {
