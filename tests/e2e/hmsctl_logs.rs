@@ -117,7 +117,7 @@ async fn a_reader_that_pauses_is_told_how_much_it_has_missed() -> Result<()> {
     let script = format!("seq -f 'number %.0f' 1 {MANY}");
     host.run(&["systemd-run", "--quiet", "--wait", "--unit", "many", "bash", "-c", &script]).await?;
     // The agent sends for a while until nothing more fits on the way, and has to wait for longer than it is patient.
-    sleep(Duration::from_secs(14)).await;
+    sleep(Duration::from_secs(8)).await;
     let mut said = BufReader::new(follower.stderr.take().context("stderr")?).lines();
     let gaps = tokio::spawn(async move {
         let mut gaps = Vec::new();

@@ -69,20 +69,26 @@ fn drain(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
 fn catch_up(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
     let mut missed = LogGap { reason: "slow".into(), ..LogGap::default() };
     let (mut held, mut bytes) = (VecDeque::new(), 0);
-    while let Some(step) = merge.next() {
-        match step {
-            Step::Gap(gap) => out.gap(gap)?,
-            Step::Found(found) => {
-                bytes += found.size();
-                held.push_back(found);
-            }
+    // What was known when it began to wait, and what was written since.
+    for is_again in [false, true] {
+        if is_again {
+            merge.refresh();
         }
-        while held.len() > HELD || bytes > HELD_BYTES {
-            let Some(first) = held.pop_front() else { break };
-            bytes -= first.size();
-            missed.count += 1;
-            missed.to_usec = i64::try_from(first.time).unwrap_or(0);
-            missed.from_usec = if missed.from_usec == 0 { missed.to_usec } else { missed.from_usec };
+        while let Some(step) = merge.next() {
+            match step {
+                Step::Gap(gap) => out.gap(gap)?,
+                Step::Found(found) => {
+                    bytes += found.size();
+                    held.push_back(found);
+                }
+            }
+            while held.len() > HELD || bytes > HELD_BYTES {
+                let Some(first) = held.pop_front() else { break };
+                bytes -= first.size();
+                missed.count += 1;
+                missed.to_usec = i64::try_from(first.time).unwrap_or(0);
+                missed.from_usec = if missed.from_usec == 0 { missed.to_usec } else { missed.from_usec };
+            }
         }
     }
     if missed.count > 0 {
