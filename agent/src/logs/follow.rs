@@ -9,7 +9,7 @@ use super::{
     chunks::Chunks,
     merge::Merge,
     query::{Ask, HELD, HELD_BYTES, Stop, past, send},
-    source::Step,
+    source::{Found, Step},
 };
 
 const HISTORY: u32 = 100;
@@ -67,34 +67,15 @@ fn drain(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
 /// A reader that was late gets the newest of what it has not read, and is told how much comes before that. Otherwise it would
 /// be behind for ever, when more is written than it can take.
 fn catch_up(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
-    let mut missed = LogGap { reason: "slow".into(), ..LogGap::default() };
-    let (mut held, mut bytes) = (VecDeque::new(), 0);
+    let mut newest = Newest::default();
     // What was known when it began to wait, and what was written since.
-    for is_again in [false, true] {
-        if is_again {
-            merge.refresh();
-        }
-        while let Some(step) = merge.next() {
-            match step {
-                Step::Gap(gap) => out.gap(gap)?,
-                Step::Found(found) => {
-                    bytes += found.size();
-                    held.push_back(found);
-                }
-            }
-            while held.len() > HELD || bytes > HELD_BYTES {
-                let Some(first) = held.pop_front() else { break };
-                bytes -= first.size();
-                missed.count += 1;
-                missed.to_usec = i64::try_from(first.time).unwrap_or(0);
-                missed.from_usec = if missed.from_usec == 0 { missed.to_usec } else { missed.from_usec };
-            }
-        }
+    newest.take(merge, out)?;
+    merge.refresh();
+    newest.take(merge, out)?;
+    if newest.missed.count > 0 {
+        out.gap(LogGap { reason: "slow".into(), ..newest.missed })?;
     }
-    if missed.count > 0 {
-        out.gap(missed)?;
-    }
-    for found in held {
+    for found in newest.held {
         let read = merge.read(found);
         if out.add(read)? {
             // What the sources stand behind comes only with the last of these.
@@ -102,4 +83,38 @@ fn catch_up(merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
         }
     }
     Ok(out.flush(Some(&merge.place()))?)
+}
+
+/// The newest entries, as many as are held, and how many came before them.
+#[derive(Default)]
+struct Newest {
+    held: VecDeque<Found>,
+    bytes: usize,
+    missed: LogGap,
+}
+
+impl Newest {
+    /// Takes all that is known.
+    fn take(&mut self, merge: &mut Merge, out: &mut Chunks) -> Result<(), Stop> {
+        while let Some(step) = merge.next() {
+            match step {
+                Step::Gap(gap) => out.gap(gap)?,
+                Step::Found(found) => self.hold(found),
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, found: Found) {
+        self.bytes += found.size();
+        self.held.push_back(found);
+        while self.held.len() > HELD || self.bytes > HELD_BYTES {
+            let Some(first) = self.held.pop_front() else { break };
+            self.bytes -= first.size();
+            let missed = &mut self.missed;
+            missed.count += 1;
+            missed.to_usec = i64::try_from(first.time).unwrap_or(0);
+            missed.from_usec = if missed.from_usec == 0 { missed.to_usec } else { missed.from_usec };
+        }
+    }
 }
